@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use courant_proto::v1::submit_jobs_response::Outcome;
-use courant_proto::v1::{SubmitError, SubmitJobHeader, SubmitJobResponse, SubmitJobsRequest, SubmitJobsResponse};
+use courant_proto::v1::{CallError, SubmitJobHeader, SubmitJobResponse, SubmitJobsRequest, SubmitJobsResponse};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -45,7 +45,7 @@ impl Submitter {
         &self,
         header: SubmitJobHeader,
         document: Vec<u8>,
-    ) -> Result<Result<SubmitJobResponse, SubmitError>, Status> {
+    ) -> Result<Result<SubmitJobResponse, CallError>, Status> {
         let (answer, answered) = oneshot::channel();
         let number = {
             let mut waiting = self.waiting.lock();

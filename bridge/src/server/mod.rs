@@ -2,10 +2,12 @@
 
 mod channel_pool;
 pub mod health;
+mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_proto::v1::WatchJobsRequest;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::notification_service_client::NotificationServiceClient;
@@ -19,6 +21,8 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use self::channel_pool::ChannelLease;
 use self::channel_pool::{ChannelPool, MAX_MESSAGE};
+pub use self::watches::Steps;
+use self::watches::Watches;
 use crate::api_error::{ApiError, Code};
 use crate::config::{Config, TokenSource};
 
@@ -30,6 +34,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// connection each has a small window and all together a very large one.
 const BULK_STREAM_WINDOW: u32 = 64 << 10;
 const BULK_CONNECTION_WINDOW: u32 = 1 << 30;
+/// What the stream of all watches holds back while this bridge is busy.
+const WATCHES_WINDOW: u32 = 8 << 20;
 
 /// The server, as the bridge calls it. Cheap to clone.
 ///
@@ -43,8 +49,11 @@ pub struct Server {
     calls: Channel,
     /// For uploads and downloads, so that their bytes hold up no other call.
     transfers: Channel,
-    /// Watches of users, over several connections.
+    /// What users stream, over several connections.
     streams: Arc<ChannelPool>,
+    /// The stream of all watches.
+    watching: Channel,
+    watches: Watches,
     token: TokenSource,
     call: Duration,
 }
@@ -66,13 +75,34 @@ impl Server {
         let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, tls));
         let transfers = connector::lazy(&bulk, tls);
         let streams = ChannelPool::new(|| connector::lazy(&bulk, tls));
+        let all = endpoint
+            .clone()
+            .initial_stream_window_size(WATCHES_WINDOW)
+            .initial_connection_window_size(2 * WATCHES_WINDOW);
+        let watching = connector::lazy(&all, tls);
         let token = config.server_token.clone();
-        Ok(Self { system, calls, transfers, streams, token, call: config.times.call })
+        let watches = Watches::default();
+        Ok(Self { system, calls, transfers, streams, watching, watches, token, call: config.times.call })
     }
 
     /// A connection for one more stream of a user.
     pub fn stream_channel(&self) -> ChannelLease {
         self.streams.lease()
+    }
+
+    /// Follows the jobs of a request, or only this one.
+    pub fn watch_jobs(&self, watch: WatchJobsRequest, job_id: Option<&str>) -> Steps {
+        self.watches.watch(self, watch, job_id)
+    }
+
+    /// For the stream of all watches.
+    fn watching(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.watching.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// The bridge's own token, as good as new.
+    fn own_token(&self) -> String {
+        (self.token)()
     }
 
     /// For calls that answer at once.

@@ -1,7 +1,6 @@
 //! Topics about jobs: watches on the server.
 //!
-//! A single job is followed live as its owner's document, and other jobs of that document are left out: a watch on the
-//! job itself ends with it, and a retry from anywhere would go unseen. What was missed of it comes from its own history.
+//! All that is followed live comes on one stream; what a subscriber missed comes on a stream of its own, at its pace.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,10 +20,8 @@ use crate::wire::{JobFilter, ThrottleTier, TopicKind};
 type Message = (String, Option<Step>);
 
 /// Follows for all subscribers of a topic.
-pub async fn follow(server: &Server, scope: &Scope, tier: ThrottleTier, after: &str) -> Result<Updates, ApiError> {
-    let request = server.stream_own(watch(scope, after, tier.interval()))?;
-    let lease = server.stream_channel();
-    let steps = lease.jobs().watch_jobs(request).await?.into_inner();
+pub fn follow(server: &Server, scope: &Scope, tier: ThrottleTier, after: &str) -> Updates {
+    let steps = server.watch_jobs(watch(scope, after, tier.interval()), single_job(scope));
     let following = Following {
         server: server.clone(),
         name: scope.name(),
@@ -32,13 +29,9 @@ pub async fn follow(server: &Server, scope: &Scope, tier: ThrottleTier, after: &
         // Without a cursor everything starts over, and the job may be too old to be among the snapshots.
         needs_job: single_job(scope).is_some() && after.is_empty(),
         ready: VecDeque::new(),
-        steps: steps.map_ok(move |message| {
-            // Held as long as the stream.
-            let _ = &lease;
-            (message.cursor, message.step)
-        }),
+        steps: steps.map_ok(|message| (message.cursor, message.step)),
     };
-    Ok(futures::stream::try_unfold(following, Following::next).boxed())
+    futures::stream::try_unfold(following, Following::next).boxed()
 }
 
 /// What one subscriber missed.

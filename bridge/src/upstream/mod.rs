@@ -44,7 +44,7 @@ impl Upstream for ServerUpstream {
         async move {
             match &scope.topic {
                 TopicName::Job(_) | TopicName::Document(_) | TopicName::Batch(_) | TopicName::Mine => {
-                    jobs::follow(&self.server, scope, *tier, after).await
+                    Ok(jobs::follow(&self.server, scope, *tier, after))
                 }
                 TopicName::Queue => queue::follow(&self.server, *tier).await,
                 TopicName::Admin => admin::follow(&self.server, &self.overview, *tier, self.times.client_ping).await,

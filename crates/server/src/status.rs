@@ -6,19 +6,20 @@ use std::time::Duration;
 use courant_auth::TokenError;
 use courant_engine::Error as Refused;
 use courant_joblog::log::AppendError;
-use courant_proto::v1::ErrorReason;
+use courant_proto::v1::{CallError, ErrorReason};
 use courant_runtime::logging::Occasional;
 use parking_lot::Mutex;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::convert;
 use crate::error::Error;
 use crate::fault::{Fault, error_chain};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "courant";
 /// What the names of reasons begin with in the proto, and nowhere else.
-pub const REASON_PREFIX: &str = "ERROR_REASON_";
+const REASON_PREFIX: &str = "ERROR_REASON_";
 /// When a caller may try again after a passing fault.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// When a caller may try again while there is no space.
@@ -52,6 +53,19 @@ impl From<Error> for Status {
             details.set_retry_info(Some(after));
         }
         Status::with_error_details(code, error.to_string(), details)
+    }
+}
+
+/// An error of one request of a stream, which goes on.
+pub fn call_error(error: Error) -> CallError {
+    let status = Status::from(error);
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| format!("{REASON_PREFIX}{}", info.reason));
+    CallError {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        reason: reason.and_then(|name| ErrorReason::from_str_name(&name)).unwrap_or_default().into(),
+        retry_after: details.retry_info().and_then(|info| info.retry_delay).map(convert::duration),
     }
 }
 

@@ -3,14 +3,14 @@
 use courant_joblog::ids::Revision;
 use courant_joblog::log::Record;
 
-use super::{OnGap, Step, Stop, Update, WatchError, Watcher};
+use super::{OnGap, Outlet, Step, Stop, Update, WatchError, Watcher};
 use crate::cursor::Gap;
 use crate::engine::PAGE;
 use crate::error::Error;
 use crate::hub::Topic;
 use crate::hub::watch_queue::Durable;
 
-impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
+impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync, O: Outlet<T>> Watcher<T, F, O> {
     /// After a gap in a watch over one job: that the job is gone, if so, instead of nothing.
     async fn gone(&mut self) -> Result<(), Stop> {
         let Topic::Job(id) = &self.watch.scope.topic else { return Ok(()) };

@@ -6,6 +6,7 @@ mod catch_up;
 mod invariants;
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,25 @@ pub struct Update {
     pub step: Step,
 }
 
+/// Where the steps of a watch go.
+pub trait Outlet<T>: Clone + Send + Sync + 'static {
+    /// Hands a step on, when there is room for it. `false` if nobody takes it any more.
+    fn send(&self, step: T) -> impl Future<Output = bool> + Send;
+
+    /// Returns when nobody takes any more.
+    fn closed(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl<T: Send + 'static> Outlet<T> for mpsc::Sender<T> {
+    async fn send(&self, step: T) -> bool {
+        Self::send(self, step).await.is_ok()
+    }
+
+    async fn closed(&self) {
+        Self::closed(self).await;
+    }
+}
+
 /// Starts a watch; its steps come out of the receiver in the client's own form, and so does what ends it.
 pub fn start<T: Send + 'static>(
     engine: Arc<Engine>,
@@ -105,16 +125,28 @@ pub fn start<T: Send + 'static>(
     form: impl Fn(Result<Update, WatchError>) -> T + Send + Sync + 'static,
 ) -> mpsc::Receiver<T> {
     let (out, steps) = mpsc::channel(IN_FLIGHT);
+    start_into(engine, tasks, watch, form, out);
+    steps
+}
+
+/// The same, with an outlet of the caller's.
+pub fn start_into<T: Send + 'static>(
+    engine: Arc<Engine>,
+    tasks: &Tasks,
+    watch: Watch,
+    form: impl Fn(Result<Update, WatchError>) -> T + Send + Sync + 'static,
+    out: impl Outlet<T>,
+) {
     let queue = Arc::new(WatchQueue::new(engine.config.watch_buffer, watch.min_interval));
     let (id, revision) = engine.join(watch.scope.clone(), &queue);
     let left = LeaveGuard { engine: engine.clone(), id: id.clone() };
-    let watcher = Watcher { engine, watch, id, queue, last: revision, shown: HashMap::new(), out, form };
+    let watcher =
+        Watcher { engine, watch, id, queue, last: revision, shown: HashMap::new(), out, form, forms: PhantomData };
     let stopping = tasks.stopping.clone();
     tasks.tracker.spawn(async move {
         let _left = left;
         watcher.run(stopping).await;
     });
-    steps
 }
 
 struct LeaveGuard {
@@ -128,7 +160,7 @@ impl Drop for LeaveGuard {
     }
 }
 
-struct Watcher<T, F> {
+struct Watcher<T, F, O> {
     engine: Arc<Engine>,
     watch: Watch,
     id: WatcherId,
@@ -136,8 +168,9 @@ struct Watcher<T, F> {
     last: Revision,
     /// Jobs that were shown as they were after `last`: what led there must not be sent again.
     shown: HashMap<JobId, Revision>,
-    out: mpsc::Sender<T>,
+    out: O,
     form: F,
+    forms: PhantomData<fn() -> T>,
 }
 
 /// Why a watcher stops.
@@ -154,7 +187,7 @@ impl<E: Into<Error>> From<E> for Stop {
     }
 }
 
-impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
+impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync, O: Outlet<T>> Watcher<T, F, O> {
     async fn run(mut self, stopping: CancellationToken) {
         let expired = Instant::now() + self.watch.token_left.min(Duration::from_secs(366 * 24 * 3600));
         let out = self.out.clone();
@@ -280,6 +313,6 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync> Watcher<T, F> {
 
     async fn send(&self, at: Option<Revision>, step: Step) -> Result<(), Stop> {
         let update = Update { cursor: at.map(|revision| self.engine.cursor(revision)), step };
-        self.out.send((self.form)(Ok(update))).await.map_err(|_| Stop::Done)
+        if self.out.send((self.form)(Ok(update))).await { Ok(()) } else { Err(Stop::Done) }
     }
 }

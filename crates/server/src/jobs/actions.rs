@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use courant_auth::{Identity, Role};
+use courant_auth::{Identity, Role, Verifier};
 use courant_engine::Error as Refused;
 use courant_engine::cursor::Cursor;
 use courant_engine::reservation::Reservation;
@@ -28,6 +28,8 @@ use crate::worker::registry::Registry;
 pub struct Jobs {
     pub services: Arc<Services>,
     pub registry: Arc<Registry>,
+    /// Judges the tokens with which a stream goes on.
+    pub verifier: Verifier,
 }
 
 impl Jobs {

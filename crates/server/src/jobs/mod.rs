@@ -7,10 +7,11 @@ mod results;
 pub(crate) mod submit;
 pub(crate) mod submit_request;
 mod submit_stream;
+mod watch_scopes;
 
 use std::time::Duration;
 
-use courant_auth::Role;
+use courant_auth::{Identity, Role};
 use courant_engine::cursor::Cursor;
 use courant_engine::hub::{Scope, Topic};
 use courant_engine::watch::{self, End, OnGap, Update, Watch, WatchError};
@@ -22,6 +23,7 @@ use courant_proto::v1::{
     GetJobResponse, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
     ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, SubmitJobsRequest,
     WatchBatchRequest, WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
+    WatchScopesRequest,
 };
 use futures::stream::BoxStream;
 use tokio::sync::mpsc;
@@ -43,6 +45,7 @@ impl JobService for Jobs {
     type SubmitJobsStream = submit_stream::SubmitJobsStream;
     type WatchJobStream = WithPermit<ReceiverStream<Result<WatchJobResponse, Status>>>;
     type WatchJobsStream = WithPermit<ReceiverStream<Result<WatchJobsResponse, Status>>>;
+    type WatchScopesStream = watch_scopes::WatchScopesStream;
     type ReadResultStream = WithPermit<BoxStream<'static, Result<ReadResultResponse, Status>>>;
     type ReadPageStream = WithPermit<BoxStream<'static, Result<ReadPageResponse, Status>>>;
     type DownloadDocumentStream = WithPermit<BoxStream<'static, Result<DownloadDocumentResponse, Status>>>;
@@ -150,13 +153,8 @@ impl JobService for Jobs {
     async fn watch_jobs(&self, request: Request<WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let topic = scope(&identity, &request.owner)?.map_or(Topic::All, Topic::Owner);
         let watch = Watch {
-            scope: Scope {
-                topic,
-                document: id_in("document_id", &request.document_id)?.map(DocumentId::new),
-                batch: id_in("batch_id", &request.batch_id)?.map(BatchId::new),
-            },
+            scope: watched_jobs(&identity, &request)?,
             after: cursor_in(&request.after_cursor)?,
             min_interval: interval_in(request.min_interval)?,
             end: End::Never,
@@ -165,6 +163,14 @@ impl JobService for Jobs {
         };
         let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(self.watch(watch, convert::watch_jobs), used)))
+    }
+
+    async fn watch_scopes(
+        &self,
+        request: Request<Streaming<WatchScopesRequest>>,
+    ) -> Result<Response<Self::WatchScopesStream>, Status> {
+        let identity = caller(&request)?;
+        Ok(Response::new(watch_scopes::start(self.clone(), identity, request.into_inner())?))
     }
 
     async fn read_result(
@@ -217,6 +223,15 @@ impl Jobs {
         };
         watch::start(self.services.engine.clone(), &self.services.watch_tasks(), watch, form)
     }
+}
+
+/// The scope of a watch over many jobs, if the caller may follow it.
+fn watched_jobs(identity: &Identity, request: &WatchJobsRequest) -> Result<Scope, Error> {
+    Ok(Scope {
+        topic: scope(identity, &request.owner)?.map_or(Topic::All, Topic::Owner),
+        document: id_in("document_id", &request.document_id)?.map(DocumentId::new),
+        batch: id_in("batch_id", &request.batch_id)?.map(BatchId::new),
+    })
 }
 
 fn on_gap(fail: bool) -> OnGap {

@@ -5,23 +5,21 @@ use std::time::Duration;
 
 use courant_auth::{Identity, TokenError};
 use courant_proto::v1::submit_jobs_response::Outcome;
-use courant_proto::v1::{ErrorReason, SubmitError, SubmitJobResponse, SubmitJobsRequest, SubmitJobsResponse};
+use courant_proto::v1::{SubmitJobResponse, SubmitJobsRequest, SubmitJobsResponse};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
-use tonic_types::StatusExt as _;
 
 use super::Jobs;
 use super::submit::{self, MAX_CHUNK};
 use super::submit_request::SubmitRequest;
 use crate::auth::time_left;
-use crate::convert;
 use crate::error::Error;
 use crate::incoming_body::{IncomingBody, MAX_PIECE_MESSAGE};
 use crate::shares::WithPermit;
-use crate::status::REASON_PREFIX;
+use crate::status::call_error;
 
 /// Requests of one stream that are under way. When there are more the stream is not read, so that the caller's own window
 /// fills; others do not notice.
@@ -112,7 +110,7 @@ async fn take(jobs: &Jobs, identity: &Identity, request: SubmitJobsRequest) -> S
     let number = request.number;
     let outcome = match submit(jobs, identity, request).await {
         Ok(submitted) => Outcome::Submitted(submitted),
-        Err(error) => Outcome::Error(wire(error)),
+        Err(error) => Outcome::Error(call_error(error)),
     };
     SubmitJobsResponse { number, outcome: Some(outcome) }
 }
@@ -134,18 +132,6 @@ async fn submit(jobs: &Jobs, identity: &Identity, request: SubmitJobsRequest) ->
     let registry = Some(jobs.registry.clone());
     let submitted = submit::commit(services.clone(), registry, request, document, reservation).await?;
     submit::answer(services, &submitted).await
-}
-
-fn wire(error: Error) -> SubmitError {
-    let status = Status::from(error);
-    let details = status.get_error_details();
-    let reason = details.error_info().map(|info| format!("{REASON_PREFIX}{}", info.reason));
-    SubmitError {
-        code: status.code().into(),
-        message: status.message().to_owned(),
-        reason: reason.and_then(|name| ErrorReason::from_str_name(&name)).unwrap_or_default().into(),
-        retry_after: details.retry_info().and_then(|info| info.retry_delay).map(convert::duration),
-    }
 }
 
 /// The stream to the caller, which counts as one of its user's.

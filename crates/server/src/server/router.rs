@@ -39,12 +39,16 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 impl Server {
     pub(super) async fn router(&self) -> Result<CountedRouter, ServeError> {
         let guard = AuthInterceptor::new(self.verifier.clone());
-        let jobs = JobServiceServer::new(Jobs { services: self.services.clone(), registry: self.registry.clone() })
-            .max_decoding_message_size(MAX_PIECE_MESSAGE)
-            .accept_compressed(Gzip)
-            .accept_compressed(Zstd)
-            .send_compressed(Gzip)
-            .send_compressed(Zstd);
+        let jobs = JobServiceServer::new(Jobs {
+            services: self.services.clone(),
+            registry: self.registry.clone(),
+            verifier: self.verifier.clone(),
+        })
+        .max_decoding_message_size(MAX_PIECE_MESSAGE)
+        .accept_compressed(Gzip)
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd);
         let workers =
             WorkerServiceServer::new(Workers { services: self.services.clone(), registry: self.registry.clone() })
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
