@@ -102,7 +102,10 @@ export class CourantClient extends Requests {
     return () => this.#stateListeners.delete(listener);
   }
 
-  /** Calls the listener with every event of the watched topics; with one that belongs to two topics once for each. */
+  /**
+   * Calls the listener with every event of the watched topics; with one that belongs to two topics once for each. Transient
+   * ones (`JobUpdate`) carry what changes without an event: the whole job is `jobs.get(event.jobId)`.
+   */
   onEvent(listener: EventListener): () => void {
     this.#eventListeners.add(listener);
     return () => this.#eventListeners.delete(listener);

@@ -10,6 +10,7 @@ import {
   pausedTime,
   settle,
   socket,
+  update,
 } from './harness.ts';
 
 function memory(): CursorStorage & { readonly kept: Map<string, string> } {
@@ -270,8 +271,8 @@ describe('loops', () => {
     socket().subscribed('job/J1');
     socket().says({ type: 'snapshot', topic: 'job/J1', job: job({ progress: 20 }) });
     await settle();
-    socket().says(event('job-progress', 'job/J1', { progress: 30 }));
-    socket().says(event('job-progress', 'job/J1', { progress: 40 }));
+    socket().says(update('job-progress', 'job/J1', { progress: 30 }));
+    socket().says(update('job-progress', 'job/J1', { progress: 40 }));
     await settle();
     socket().says(event('job-completed', 'job/J1', { revision: 12, state: 'succeeded', progress: 100 }));
     await loop;
