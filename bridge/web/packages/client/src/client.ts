@@ -211,6 +211,7 @@ export class CourantClient extends Requests {
     switch (message.type) {
       case 'subscribed':
         this.#subscriptions.subscribed(message);
+        if (message.mode === 'resumed') this.#complete(jobIdOf(message.topic));
         return;
       case 'ok':
       case 'error':
@@ -231,7 +232,17 @@ export class CourantClient extends Requests {
     }
   }
 
+  /** A topic that goes on where an earlier page was brings changes only, and its job may not be known yet. */
+  #complete(jobId: string | null): void {
+    if (jobId !== null && !this.jobs.get(jobId)) void this.get(jobId).catch(() => undefined);
+  }
+
   #take(message: TopicMessage): void {
+    if ('body' in message) {
+      this.#pushed.set(message.type, message);
+      for (const listener of this.#pushedListeners) listener(message);
+      return;
+    }
     switch (message.type) {
       case 'snapshot':
         this.jobs.snapshot(message.topic, message.job);
@@ -245,16 +256,6 @@ export class CourantClient extends Requests {
       case 'bookmark':
       case 'gap':
       case 'stalled':
-        return;
-      case 'queue-status':
-      case 'system-metrics':
-      case 'workers':
-      case 'connections':
-      case 'audit':
-      case 'devices':
-      case 'notification':
-        this.#pushed.set(message.type, message);
-        for (const listener of this.#pushedListeners) listener(message);
         return;
       default:
         this.jobs.apply(message);

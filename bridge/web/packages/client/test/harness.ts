@@ -110,6 +110,7 @@ export function pausedTime(): void {
     vi.useFakeTimers({ now: Date.parse('2026-11-21T09:00:00Z') });
     FakeSocket.all = [];
     FakeSocket.answersPings = false;
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('this story has no HTTP')));
   });
   afterEach(() => {
     vi.unstubAllGlobals();
