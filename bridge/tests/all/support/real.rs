@@ -354,6 +354,24 @@ impl Worker {
         send_report(&self.out, Report::Progress(report)).await;
     }
 
+    /// Work on the first zone of a page begins.
+    pub async fn zone(&self, page: i32) {
+        let mut zone =
+            v1::Zone { zone_id: format!("p{page}z1"), index: 1, page, tool: "text".into(), ..v1::Zone::default() };
+        zone.set_kind(v1::ZoneKind::Paragraph);
+        zone.set_status(v1::ZoneStatus::Processing);
+        send_report(&self.out, Report::Zone(v1::ReportZone { attempt: self.attempt(), zone: Some(zone) })).await;
+    }
+
+    /// An export is under way.
+    pub async fn exporting(&self, format: v1::ResultFormat, percent: f64) {
+        let format = format.into();
+        let started = v1::ReportExportStarted { attempt: self.attempt(), format };
+        send_report(&self.out, Report::ExportStarted(started)).await;
+        let moved = v1::ReportExportProgress { attempt: self.attempt(), format, percent };
+        send_report(&self.out, Report::ExportProgress(moved)).await;
+    }
+
     pub async fn fail(&self) {
         let error = v1::JobError { code: "BROKEN".into(), message: "It broke.".into(), retryable: false };
         let report = v1::ReportFailed { attempt: self.attempt(), error: Some(error) };
