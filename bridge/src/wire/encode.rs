@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::job::{Export, Job, Page, Zone, time};
 use super::message::{Deleted, JobEvent, NotificationEvent, ServerMessage, Snapshot, ZoneEvent};
 use super::names;
+use super::update::JobUpdate;
 
 /// One or more messages that belong together, encoded, with what is needed to route them.
 #[derive(Debug)]
@@ -180,31 +181,91 @@ impl Push {
     /// Something that happened. None when this version does not know what, or the event has no job.
     pub fn event(topic: &Arc<str>, cursor: String, event: &v1::JobEvent) -> Option<Self> {
         let (job, change) = (event.job.as_ref()?, event.change.as_ref()?);
-        if matches!(change, Change::Deleted(_)) {
-            return Some(Self::deleted(topic, cursor, event, job));
-        }
-        let slot = slot(change);
+        Some(match class(change) {
+            Class::Transient(slot, message) => Self::transient(topic, event, job, change, slot, message),
+            Class::Durable(message) => Self::durable(topic, cursor, event, job, change, message),
+            Class::Deleted => Self::deleted(topic, cursor, event, job),
+        })
+    }
+
+    fn transient(
+        topic: &Arc<str>,
+        event: &v1::JobEvent,
+        job: &v1::Job,
+        change: &Change,
+        slot: Slot,
+        message: fn(Box<JobUpdate>) -> ServerMessage,
+    ) -> Self {
         let id: Arc<str> = job.job_id.as_str().into();
-        let kind = match slot {
-            None => Kind::Durable { job: id, revision: event.revision },
-            Some(slot) => Kind::Transient { job: id, revision: job.revision, slot },
+        let update = JobUpdate::new(topic, id.clone(), event, job, change);
+        Self::new(topic, Kind::Transient { job: id, revision: job.revision, slot }, [message(Box::new(update))])
+    }
+
+    fn durable(
+        topic: &Arc<str>,
+        cursor: String,
+        event: &v1::JobEvent,
+        job: &v1::Job,
+        change: &Change,
+        message: fn(Box<JobEvent>) -> ServerMessage,
+    ) -> Self {
+        let kind = Kind::Durable { job: job.job_id.as_str().into(), revision: event.revision };
+        let page = match change {
+            Change::PageFinished(v1::PageFinished { page }) => page.as_ref(),
+            _ => None,
         };
-        let mut body = JobEvent {
+        let body = JobEvent {
             topic: topic.clone(),
-            cursor: slot.is_none().then(|| cursor.clone()).filter(|cursor| !cursor.is_empty()),
-            coalesced: slot.is_some().then_some(event.coalesced),
+            cursor: Some(cursor.clone()).filter(|cursor| !cursor.is_empty()),
             job: Job { timestamp: time(event.event_time.as_ref()), ..Job::from(job) },
-            zone: None,
-            page: None,
-            export: None,
+            page: page.map(Page::from),
+            export: export(job, change),
         };
-        let zones = match change {
-            Change::PageFinished(v1::PageFinished { page: Some(page) }) => zones(&body, page),
-            _ => Vec::new(),
-        };
-        attach(&mut body, job, change);
-        let place = if slot.is_none() { cursor.as_str() } else { "" };
-        Some(Self::new(topic, kind, zones.into_iter().chain([named(change, Box::new(body))])).at(place))
+        let zones = page.map_or_else(Vec::new, |page| zones(&body, page));
+        Self::new(topic, kind, zones.into_iter().chain([message(Box::new(body))])).at(&cursor)
+    }
+}
+
+/// What becomes of a change.
+enum Class {
+    /// A message with the whole job.
+    Durable(fn(Box<JobEvent>) -> ServerMessage),
+    /// One with the fields that change without an event.
+    Transient(Slot, fn(Box<JobUpdate>) -> ServerMessage),
+    /// One with the names of the job, which is gone.
+    Deleted,
+}
+
+fn class(change: &Change) -> Class {
+    match change {
+        Change::Queued(_) => Class::Durable(ServerMessage::JobQueued),
+        Change::Started(_) => Class::Durable(ServerMessage::JobStarted),
+        Change::Planned(_) => Class::Durable(ServerMessage::JobPlanned),
+        Change::Progressed(_) => Class::Transient(Slot::Progress, ServerMessage::JobProgress),
+        Change::ZoneStarted(_) => Class::Transient(Slot::Zone, ServerMessage::ZoneProcessing),
+        Change::PageFinished(_) => Class::Durable(ServerMessage::PageCompleted),
+        Change::ExportStarted(_) => Class::Durable(ServerMessage::ExportStarted),
+        Change::ExportProgressed(_) => Class::Transient(Slot::Export, ServerMessage::ExportProgress),
+        Change::ExportCompleted(_) => Class::Durable(ServerMessage::ExportCompleted),
+        Change::ExportFailed(_) => Class::Durable(ServerMessage::ExportFailed),
+        Change::Retrying(_) => Class::Durable(ServerMessage::JobRetrying),
+        Change::Cancelling(_) => Class::Durable(ServerMessage::JobCancelling),
+        Change::Succeeded(_) => Class::Durable(ServerMessage::JobCompleted),
+        Change::Failed(_) => Class::Durable(ServerMessage::JobFailed),
+        Change::Cancelled(_) => Class::Durable(ServerMessage::JobCancelled),
+        Change::Deleted(_) => Class::Deleted,
+        Change::QueuePositionChanged(_) => Class::Transient(Slot::QueuePosition, ServerMessage::QueuePosition),
+    }
+}
+
+/// The export that a durable change is about.
+fn export(job: &v1::Job, change: &Change) -> Option<Export> {
+    match change {
+        Change::ExportStarted(started) => Some(Export::running(started.format(), 0.0)),
+        Change::ExportCompleted(v1::ExportCompleted { export }) | Change::ExportFailed(v1::ExportFailed { export }) => {
+            export.as_ref().map(|export| Export::new(&job.job_id, export))
+        }
+        _ => None,
     }
 }
 
@@ -216,73 +277,6 @@ pub fn text(message: &ServerMessage) -> Utf8Bytes {
             tracing::error!(%error, "a message could not be encoded");
             Utf8Bytes::from_static("{}")
         }
-    }
-}
-
-fn slot(change: &Change) -> Option<Slot> {
-    match change {
-        Change::Progressed(_) => Some(Slot::Progress),
-        Change::ZoneStarted(_) => Some(Slot::Zone),
-        Change::ExportProgressed(_) => Some(Slot::Export),
-        Change::QueuePositionChanged(_) => Some(Slot::QueuePosition),
-        Change::Queued(_)
-        | Change::Started(_)
-        | Change::Planned(_)
-        | Change::PageFinished(_)
-        | Change::ExportStarted(_)
-        | Change::ExportCompleted(_)
-        | Change::ExportFailed(_)
-        | Change::Retrying(_)
-        | Change::Cancelling(_)
-        | Change::Succeeded(_)
-        | Change::Failed(_)
-        | Change::Cancelled(_)
-        | Change::Deleted(_) => None,
-    }
-}
-
-/// Adds what the change is about.
-fn attach(body: &mut JobEvent, job: &v1::Job, change: &Change) {
-    match change {
-        Change::ZoneStarted(started) => body.zone = started.zone.as_ref().map(Zone::from),
-        Change::PageFinished(finished) => body.page = finished.page.as_ref().map(Page::from),
-        Change::ExportStarted(started) => body.export = Some(Export::running(started.format(), 0.0)),
-        Change::ExportProgressed(moved) => body.export = Some(Export::running(moved.format(), moved.percent)),
-        Change::ExportCompleted(v1::ExportCompleted { export }) | Change::ExportFailed(v1::ExportFailed { export }) => {
-            body.export = export.as_ref().map(|export| Export::new(&job.job_id, export));
-        }
-        Change::Queued(_)
-        | Change::Started(_)
-        | Change::Planned(_)
-        | Change::Progressed(_)
-        | Change::Retrying(_)
-        | Change::Cancelling(_)
-        | Change::Succeeded(_)
-        | Change::Failed(_)
-        | Change::Cancelled(_)
-        | Change::Deleted(_)
-        | Change::QueuePositionChanged(_) => {}
-    }
-}
-
-fn named(change: &Change, body: Box<JobEvent>) -> ServerMessage {
-    match change {
-        Change::Queued(_) => ServerMessage::JobQueued(body),
-        Change::Started(_) => ServerMessage::JobStarted(body),
-        Change::Planned(_) => ServerMessage::JobPlanned(body),
-        Change::Progressed(_) => ServerMessage::JobProgress(body),
-        Change::ZoneStarted(_) => ServerMessage::ZoneProcessing(body),
-        Change::PageFinished(_) => ServerMessage::PageCompleted(body),
-        Change::ExportStarted(_) => ServerMessage::ExportStarted(body),
-        Change::ExportProgressed(_) => ServerMessage::ExportProgress(body),
-        Change::ExportCompleted(_) => ServerMessage::ExportCompleted(body),
-        Change::ExportFailed(_) => ServerMessage::ExportFailed(body),
-        Change::Retrying(_) => ServerMessage::JobRetrying(body),
-        Change::Cancelling(_) => ServerMessage::JobCancelling(body),
-        Change::Succeeded(_) => ServerMessage::JobCompleted(body),
-        Change::Failed(_) => ServerMessage::JobFailed(body),
-        Change::Cancelled(_) | Change::Deleted(_) => ServerMessage::JobCancelled(body),
-        Change::QueuePositionChanged(_) => ServerMessage::QueuePosition(body),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The job in JSON, the same in every message and over HTTP (`PROTOCOL.md`, section 4).
+//! The job in JSON, the same in snapshots, durable messages and over HTTP (`PROTOCOL.md`, section 4).
 
 use std::collections::BTreeMap;
 
@@ -351,7 +351,7 @@ pub(super) fn rounded(value: f64, steps: f64) -> f64 {
     if value.is_finite() { (value * steps).round() / steps } else { 0.0 }
 }
 
-fn tenths(value: f64) -> f64 {
+pub(super) fn tenths(value: f64) -> f64 {
     rounded(value, 10.0).clamp(0.0, 100.0)
 }
 

@@ -12,6 +12,7 @@ use super::job::{Export, Job, Page, Zone};
 #[cfg(feature = "schema")]
 use super::schema_enums;
 use super::service::{Notification, Queue, Statistics, Worker};
+use super::update::JobUpdate;
 
 /// A message to the browser. Replies have an `id`, pushes do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,12 +36,12 @@ pub enum ServerMessage {
     JobQueued(Event),
     JobStarted(Event),
     JobPlanned(Event),
-    JobProgress(Event),
-    ZoneProcessing(Event),
+    JobProgress(Update),
+    ZoneProcessing(Update),
     ZoneCompleted(Box<ZoneEvent>),
     PageCompleted(Event),
     ExportStarted(Event),
-    ExportProgress(Event),
+    ExportProgress(Update),
     ExportCompleted(Event),
     ExportFailed(Event),
     JobRetrying(Event),
@@ -49,7 +50,7 @@ pub enum ServerMessage {
     JobFailed(Event),
     JobCancelled(Event),
     JobDeleted(Box<Deleted>),
-    QueuePosition(Event),
+    QueuePosition(Update),
     QueueStatus(Box<QueueStatus>),
     SystemMetrics(Box<SystemMetrics>),
     Workers(Box<Workers>),
@@ -60,8 +61,10 @@ pub enum ServerMessage {
     Notification(Box<NotificationEvent>),
 }
 
-/// Boxed, so that small messages stay small.
+/// Something durable. Boxed, so that small messages stay small.
 pub type Event = Box<JobEvent>;
+/// Something transient.
+pub type Update = Box<JobUpdate>;
 
 /// Answers an accepted `auth`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -238,21 +241,15 @@ pub struct Closing {
     pub retry_after_ms: u64,
 }
 
-/// Something happened to a job.
+/// Something durable happened to a job: the whole job as it is afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct JobEvent {
     pub topic: Arc<str>,
-    /// Durable messages only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// How many older transient messages this one stands for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub coalesced: Option<i32>,
     #[serde(flatten)]
     pub job: Job,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub zone: Option<Zone>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ pub mod packed;
 mod schema_enums;
 pub mod service;
 pub mod topic;
+pub mod update;
 
 pub use command::{Command, CommandError};
 pub use message::ServerMessage;

@@ -14,5 +14,6 @@ mod stopping;
 mod support;
 mod topics;
 mod two_bridges;
+mod updates;
 mod uploads;
 mod violations;

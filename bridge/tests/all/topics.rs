@@ -34,9 +34,14 @@ async fn a_job_is_followed_from_snapshot_to_end_and_beyond() {
     let expected = ["zone-completed", "zone-completed", "page-completed", "job-progress", "job-failed"];
     assert_eq!(types(&story), expected);
     assert_eq!((story[0].get("cursor"), &story[1]["zone"]["zoneId"]), (None, &json!("p1z2")));
+    // What changes without an event, of the job as the event before left it.
+    let [page, update] = &story[2..4] else { unreachable!() };
+    assert_eq!((&update["progress"], update.get("cursor"), update.get("coalesced")), (&json!(41.7), None, None));
+    assert_eq!((&update["revision"], &update["attempt"]), (&page["revision"], &page["attempt"]));
+    assert!(update["elapsed"].as_f64().unwrap() >= page["elapsed"].as_f64().unwrap(), "{update} {page}");
     assert_eq!(
-        (&story[3]["progress"], story[3].get("cursor"), &story[3]["coalesced"]),
-        (&json!(41.7), None, &json!(0))
+        (update.get("filename"), update.get("state"), &page["filename"]),
+        (None, None, &begin[1]["job"]["filename"])
     );
 
     // Somebody retries it over gRPC: the subscription is still there.

@@ -345,13 +345,31 @@ impl Worker {
             ..v1::Zone::default()
         };
         let page = v1::Page { number, width: 1.0, height: 1.0, zones: vec![zone(1), zone(2)], ..v1::Page::default() };
-        send_report(&self.out, Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page) })).await;
+        send_report(&self.out, Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page), ..Default::default() })).await;
     }
 
     pub async fn progress(&self, percent: f64) {
         let (attempt, stage) = (self.attempt(), v1::Stage::Extract.into());
         let report = v1::ReportProgress { attempt, percent, stage, ..v1::ReportProgress::default() };
         send_report(&self.out, Report::Progress(report)).await;
+    }
+
+    /// Work on the first zone of a page begins.
+    pub async fn zone(&self, page: i32) {
+        let mut zone =
+            v1::Zone { zone_id: format!("p{page}z1"), index: 1, page, tool: "text".into(), ..v1::Zone::default() };
+        zone.set_kind(v1::ZoneKind::Paragraph);
+        zone.set_status(v1::ZoneStatus::Processing);
+        send_report(&self.out, Report::Zone(v1::ReportZone { attempt: self.attempt(), zone: Some(zone) })).await;
+    }
+
+    /// An export is under way.
+    pub async fn exporting(&self, format: v1::ResultFormat, percent: f64) {
+        let format = format.into();
+        let started = v1::ReportExportStarted { attempt: self.attempt(), format };
+        send_report(&self.out, Report::ExportStarted(started)).await;
+        let moved = v1::ReportExportProgress { attempt: self.attempt(), format, percent };
+        send_report(&self.out, Report::ExportProgress(moved)).await;
     }
 
     pub async fn fail(&self) {

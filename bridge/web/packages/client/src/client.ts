@@ -102,7 +102,10 @@ export class CourantClient extends Requests {
     return () => this.#stateListeners.delete(listener);
   }
 
-  /** Calls the listener with every event of the watched topics; with one that belongs to two topics once for each. */
+  /**
+   * Calls the listener with every event of the watched topics; with one that belongs to two topics once for each. Transient
+   * ones (`JobUpdate`) carry what changes without an event: the whole job is `jobs.get(event.jobId)`.
+   */
   onEvent(listener: EventListener): () => void {
     this.#eventListeners.add(listener);
     return () => this.#eventListeners.delete(listener);
@@ -208,6 +211,7 @@ export class CourantClient extends Requests {
     switch (message.type) {
       case 'subscribed':
         this.#subscriptions.subscribed(message);
+        if (message.mode === 'resumed') this.#complete(jobIdOf(message.topic));
         return;
       case 'ok':
       case 'error':
@@ -228,7 +232,17 @@ export class CourantClient extends Requests {
     }
   }
 
+  /** A topic that goes on where an earlier page was brings changes only, and its job may not be known yet. */
+  #complete(jobId: string | null): void {
+    if (jobId !== null && !this.jobs.get(jobId)) void this.get(jobId).catch(() => undefined);
+  }
+
   #take(message: TopicMessage): void {
+    if ('body' in message) {
+      this.#pushed.set(message.type, message);
+      for (const listener of this.#pushedListeners) listener(message);
+      return;
+    }
     switch (message.type) {
       case 'snapshot':
         this.jobs.snapshot(message.topic, message.job);
@@ -242,16 +256,6 @@ export class CourantClient extends Requests {
       case 'bookmark':
       case 'gap':
       case 'stalled':
-        return;
-      case 'queue-status':
-      case 'system-metrics':
-      case 'workers':
-      case 'connections':
-      case 'audit':
-      case 'devices':
-      case 'notification':
-        this.#pushed.set(message.type, message);
-        for (const listener of this.#pushedListeners) listener(message);
         return;
       default:
         this.jobs.apply(message);

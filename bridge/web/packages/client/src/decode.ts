@@ -1,5 +1,5 @@
 /** From a WebSocket message to a `ServerMessage`. Nothing unchecked passes this file. */
-import type { ServerMessage, StateType, WholeJobType } from './messages.ts';
+import type { ServerMessage, StateType, UpdateType, WholeJobType } from './messages.ts';
 import { type Json, json, nullable, type Reader, ShapeError, text } from './read.ts';
 import * as readers from './readers.generated.ts';
 import type { Messages } from './wire.generated.ts';
@@ -11,7 +11,8 @@ export type Decoded =
   | { readonly kind: 'broken'; readonly reason: string };
 
 /** All messages that are given out as the schema describes them. */
-const plain: { readonly [T in Exclude<keyof Messages, WholeJobType | StateType>]: Reader<Messages[T]> } = {
+type PlainType = Exclude<keyof Messages, WholeJobType | UpdateType | StateType>;
+const plain: { readonly [T in PlainType]: Reader<Messages[T]> } = {
   connected: readers.readConnected,
   'auth-error': readers.readRefusal,
   subscribed: readers.readSubscribed,
@@ -32,23 +33,27 @@ const plain: { readonly [T in Exclude<keyof Messages, WholeJobType | StateType>]
 };
 
 /** Messages that carry the whole job, and which field says what part of it they are about. */
-const partOf: Readonly<Record<WholeJobType, 'zone' | 'page' | 'export' | null>> = {
+const partOf: Readonly<Record<WholeJobType, 'page' | 'export' | null>> = {
   'job-queued': null,
   'job-started': null,
   'job-planned': null,
-  'job-progress': null,
   'job-retrying': null,
   'job-cancelling': null,
   'job-completed': null,
   'job-failed': null,
   'job-cancelled': null,
-  'queue-position': null,
-  'zone-processing': 'zone',
   'page-completed': 'page',
   'export-started': 'export',
-  'export-progress': 'export',
   'export-completed': 'export',
   'export-failed': 'export',
+};
+
+/** Messages that carry what changes of a job without an event, and which of their fields must not be `null`. */
+const partOfUpdate: Readonly<Record<UpdateType, 'currentZone' | 'export' | null>> = {
+  'job-progress': null,
+  'queue-position': null,
+  'zone-processing': 'currentZone',
+  'export-progress': 'export',
 };
 
 /** Messages that `service.ts` reads. */
@@ -62,18 +67,28 @@ const states: Readonly<Record<StateType, true>> = {
   notification: true,
 };
 
-function wholeJob(type: WholeJobType, from: Json): object {
-  const { topic, cursor, coalesced, ...parts } = readers.readJobEvent(from, type);
-  const part = partOf[type];
+function check<P extends string>(part: P | null, parts: { readonly [K in P]: unknown }): void {
   if (part !== null && parts[part] === null) throw new ShapeError(`field "${part}" is missing`);
-  const job = readers.readJob(from, type);
-  return { topic, cursor, coalesced: coalesced ?? 0, job, ...(part && { [part]: parts[part] }) };
+}
+
+function wholeJob(type: WholeJobType, from: Json): object {
+  const { topic, cursor, ...parts } = readers.readJobEvent(from, type);
+  const part = partOf[type];
+  check(part, parts);
+  return { topic, cursor, job: readers.readJob(from, type), ...(part && { [part]: parts[part] }) };
+}
+
+function update(type: UpdateType, from: Json): object {
+  const fields = readers.readJobUpdate(from, type);
+  check(partOfUpdate[type], fields);
+  return { ...fields, coalesced: fields.coalesced ?? 0 };
 }
 
 /** The fields of a message; `null` when its type is not known. */
 function fieldsOf(type: string, from: Json): object | null {
   if (isOf(plain, type)) return plain[type](from, type);
   if (isOf(partOf, type)) return wholeJob(type, from);
+  if (isOf(partOfUpdate, type)) return update(type, from);
   if (!isOf(states, type)) return null;
   // The answer to a command belongs to no topic.
   return {

@@ -6,7 +6,7 @@ export type { CursorStorage } from './cursors.ts';
 export type { Decoded } from './decode.ts';
 export { CourantError } from './errors.ts';
 export { type JobView, type PageView, view, type ZoneCounts } from './job-view.ts';
-export type { JobEvent, ServerMessage, StateMessage } from './messages.ts';
+export type { JobEvent, JobUpdate, ServerMessage, StateMessage } from './messages.ts';
 export type { ClientOptions, EventOf, FollowOptions } from './options.ts';
 export { newRequestId } from './request-id.ts';
 export type { SocketConstructor, SocketLike } from './socket.ts';

@@ -2,7 +2,7 @@
 import type { CourantClient } from './client.ts';
 import { CourantError } from './errors.ts';
 import type { JobView } from './job-view.ts';
-import type { JobEvent } from './messages.ts';
+import { isUpdate, type JobEvent } from './messages.ts';
 import type { FollowOptions } from './options.ts';
 import { isFinished } from './types.ts';
 
@@ -24,11 +24,10 @@ class Signal {
 }
 
 function push(waiting: JobEvent[], event: JobEvent): void {
-  const transient = (other: JobEvent): boolean => 'cursor' in other && other.cursor === null;
   if (waiting.length >= mostWaiting) {
-    const older = waiting.findIndex(transient);
+    const older = waiting.findIndex(isUpdate);
     if (older >= 0) waiting.splice(older, 1);
-    else if (transient(event)) return;
+    else if (isUpdate(event)) return;
   }
   waiting.push(event);
 }

@@ -1,5 +1,5 @@
 /** From a job as it was and a message to the job as it is. Pure; never changes what it was given. */
-import type { ExistingJobEvent } from './messages.ts';
+import { type ExistingJobEvent, isUpdate, type JobUpdate } from './messages.ts';
 import type { Job, Page, Zone, ZoneKind } from './types.ts';
 
 /** A finished page with what was found on it. */
@@ -59,17 +59,30 @@ function finishPage(before: JobView, page: Page): JobView {
   return withPage({ ...before, open }, { ...page, zones: [...kept].sort((a, b) => a.index - b.index) });
 }
 
+/** Whether it says nothing new of a job: of an earlier revision, or of the same and from earlier in the attempt. */
+function isOld(known: Job, { revision, elapsed }: Pick<Job, 'revision' | 'elapsed'>): boolean {
+  if (revision !== known.revision) return revision < known.revision;
+  return elapsed !== null && known.elapsed !== null && elapsed < known.elapsed;
+}
+
 /** Takes a newer job; an older one than what is known is not taken. */
 export function withJob(before: JobView, job: Job, receivedAt: number): JobView {
-  if (job.revision < before.job.revision) return before;
-  const stale =
-    job.revision === before.job.revision && Date.parse(job.timestamp) < Date.parse(before.job.timestamp);
-  return stale ? before : { ...before, job, receivedAt };
+  return isOld(before.job, job) ? before : { ...before, job, receivedAt };
+}
+
+/** Merges what changes without an event; all else stays as the newest event or snapshot said, and so does `revision`. */
+function withUpdate(before: JobView, update: JobUpdate, receivedAt: number): JobView {
+  if (isOld(before.job, update)) return before;
+  const { type, topic, coalesced, revision, export: _, ...fields } = update;
+  return { ...before, job: { ...before.job, ...fields }, receivedAt };
 }
 
 /** Applies an event. Facts about pages are always taken, the job itself only when it is not older than what is known. */
 export function applyEvent(before: JobView, event: ExistingJobEvent, receivedAt: number): JobView {
   if (event.type === 'zone-completed') return withZone(before, event.zone);
-  const after = withJob(before, event.job, receivedAt);
+  if (isUpdate(event)) return withUpdate(before, event, receivedAt);
+  // What is known at its revision may have newer values than the event: those of updates, or of a snapshot.
+  const isNew = event.job.revision > before.job.revision;
+  const after = isNew ? { ...before, job: event.job, receivedAt } : before;
   return event.type === 'page-completed' ? finishPage(after, event.page) : after;
 }

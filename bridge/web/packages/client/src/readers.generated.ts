@@ -188,12 +188,33 @@ export const readPage = /* @__PURE__ */ object<wire.Page>({
 });
 
 export const readJobEvent = /* @__PURE__ */ object<Omit<wire.JobEvent, keyof wire.Job>>({
-  coalesced: nullable(number),
   cursor: nullable(text),
   export: nullable(readExport),
   page: nullable(readPage),
   topic: text,
-  zone: nullable(readZone),
+});
+
+export const readJobUpdate = /* @__PURE__ */ object<wire.JobUpdate>({
+  attempt: number,
+  coalesced: nullable(number),
+  currentZone: nullable(readZone),
+  elapsed: nullable(number),
+  estimatedTimeRemaining: nullable(number),
+  estimatedWait: nullable(number),
+  export: nullable(readExport),
+  jobId: text,
+  operation: text,
+  progress: range(0, 100),
+  queuePosition: nullable(number),
+  revision: number,
+  status: word(jobStatuses),
+  step: word(steps, 'extract'),
+  timestamp: text,
+  topic: text,
+  unitsDone: number,
+  unitsTotal: number,
+  zonesCompleted: number,
+  zonesTotal: number,
 });
 
 export const readZoneEvent = /* @__PURE__ */ object<wire.ZoneEvent>({

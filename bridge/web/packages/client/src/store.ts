@@ -3,7 +3,7 @@
  * keeps its identity until it changes. Listeners are called after the message that was being worked on, once for all changes.
  */
 import { applyEvent, type JobView, view, withJob } from './job-view.ts';
-import type { JobEvent } from './messages.ts';
+import { isUpdate, type JobEvent } from './messages.ts';
 import { Timer } from './timer.ts';
 import { jobIdOf, mine } from './topics.ts';
 import { isFinished, type Job } from './types.ts';
@@ -108,7 +108,8 @@ export class JobStore {
       this.remove(event.jobId);
       return;
     }
-    if (event.type === 'zone-completed') {
+    // Of a job that is not known these tell too little; what tells all of it follows.
+    if (event.type === 'zone-completed' || isUpdate(event)) {
       const known = this.#views.get(event.jobId);
       if (known) this.#set(applyEvent(known, event, Date.now()));
       return;

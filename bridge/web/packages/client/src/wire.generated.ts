@@ -308,16 +308,49 @@ export interface Page {
   readonly zoneCount: number;
 }
 
-/** Something happened to a job. */
+/** Something durable happened to a job: the whole job as it is afterwards. */
 export interface JobEvent extends Job {
-  /** How many older transient messages this one stands for. */
-  readonly coalesced: number | null;
-  /** Durable messages only. */
   readonly cursor: string | null;
   readonly export: Export | null;
   readonly page: Page | null;
   readonly topic: string;
-  readonly zone: Zone | null;
+}
+
+/** The fields of a job that change without an event, all of them; what does not apply is `null`. All others are as the event or snapshot of this `revision` said. */
+export interface JobUpdate {
+  /** From 1; 0 before the first. */
+  readonly attempt: number;
+  /** How many older messages of the same job and type this one replaced; left out: none. */
+  readonly coalesced: number | null;
+  /** What a worker is extracting at the moment; in `zone-processing` always the zone that it is about. */
+  readonly currentZone: Zone | null;
+  /** Seconds since its attempt began. */
+  readonly elapsed: number | null;
+  /** Seconds until it ends; `null` unless it is running and there is something to go by. */
+  readonly estimatedTimeRemaining: number | null;
+  /** Seconds until a worker takes it; `null` unless it is queued and there is something to go by. */
+  readonly estimatedWait: number | null;
+  /** `export-progress` only: the format that is being written. */
+  readonly export: Export | null;
+  readonly jobId: string;
+  /** One sentence for people. */
+  readonly operation: string;
+  /** 0 to 100, with one decimal; never goes back within an attempt. */
+  readonly progress: number;
+  /** How many jobs of its lane are taken up to and with this one: 1 is next. Owners take turns, so it may grow. */
+  readonly queuePosition: number | null;
+  /** Of the job's newest durable event when this was made: to a job with a greater one this is old. */
+  readonly revision: number;
+  readonly status: JobStatus;
+  readonly step: Step;
+  readonly timestamp: string;
+  readonly topic: string;
+  /** In the units of the step: pages, or exports. */
+  readonly unitsDone: number;
+  /** In the units of the step; 0 when it is not known. */
+  readonly unitsTotal: number;
+  readonly zonesCompleted: number;
+  readonly zonesTotal: number;
 }
 
 /** A zone of a page that is about to be announced. Not the whole job: a page may have hundreds. */
@@ -719,12 +752,12 @@ export interface Messages {
   readonly 'job-queued': JobEvent;
   readonly 'job-started': JobEvent;
   readonly 'job-planned': JobEvent;
-  readonly 'job-progress': JobEvent;
-  readonly 'zone-processing': JobEvent;
+  readonly 'job-progress': JobUpdate;
+  readonly 'zone-processing': JobUpdate;
   readonly 'zone-completed': ZoneEvent;
   readonly 'page-completed': JobEvent;
   readonly 'export-started': JobEvent;
-  readonly 'export-progress': JobEvent;
+  readonly 'export-progress': JobUpdate;
   readonly 'export-completed': JobEvent;
   readonly 'export-failed': JobEvent;
   readonly 'job-retrying': JobEvent;
@@ -733,7 +766,7 @@ export interface Messages {
   readonly 'job-failed': JobEvent;
   readonly 'job-cancelled': JobEvent;
   readonly 'job-deleted': Deleted;
-  readonly 'queue-position': JobEvent;
+  readonly 'queue-position': JobUpdate;
   readonly 'queue-status': QueueStatus;
   readonly 'system-metrics': SystemMetrics;
   readonly 'workers': Workers;

@@ -10,6 +10,7 @@ import {
   pausedTime,
   settle,
   socket,
+  update,
 } from './harness.ts';
 
 function memory(): CursorStorage & { readonly kept: Map<string, string> } {
@@ -66,6 +67,41 @@ describe('cursors that outlive the page', () => {
     after.watch('mine');
     await settle();
     expect(socket().ofType('subscribe')).toMatchObject([{ topic: 'mine', after: 'c7' }]);
+  });
+
+  it('bring the job itself, which updates alone would not', async () => {
+    const storage = memory();
+    const before = await connected({ storage });
+    before.watch('job/J1');
+    await settle();
+    socket().subscribed('job/J1');
+    socket().says({ type: 'snapshot', topic: 'job/J1', job: job() });
+    socket().says({ type: 'live', topic: 'job/J1', cursor: 'c7' });
+    before.close();
+
+    const fetch = vi.fn(
+      async (_: RequestInfo | URL) => new Response(JSON.stringify({ job: job(), cursor: 'c9' })),
+    );
+    const after = await connected({ storage, fetch });
+    after.watch('job/J1');
+    await settle();
+    socket().subscribed('job/J1', { mode: 'resumed', cursor: 'c7' });
+    socket().says({ type: 'live', topic: 'job/J1', cursor: 'c7' });
+    socket().says(update('job-progress', 'job/J1', { progress: 30, elapsed: 2 }));
+    expect(after.jobs.get('J1')).toBeUndefined();
+    await settle();
+    expect(fetch.mock.calls.map(([url]) => String(url))).toEqual(['http://bridge.test/v1/jobs/J1']);
+    socket().says(update('job-progress', 'job/J1', { progress: 40, elapsed: 3 }));
+    expect(after.jobs.get('J1')?.job).toMatchObject({ filename: 'report.pdf', progress: 40 });
+
+    // It is known now: nothing is asked for after another loss.
+    after.reconnect();
+    await settle();
+    socket().accept();
+    await settle();
+    socket().subscribed('job/J1', { mode: 'resumed', cursor: 'c7' });
+    await settle();
+    expect(fetch).toHaveBeenCalledOnce();
   });
 
   it('are forgotten when the bridge cannot read them, and not given to it again and again', async () => {
@@ -270,8 +306,8 @@ describe('loops', () => {
     socket().subscribed('job/J1');
     socket().says({ type: 'snapshot', topic: 'job/J1', job: job({ progress: 20 }) });
     await settle();
-    socket().says(event('job-progress', 'job/J1', { progress: 30 }));
-    socket().says(event('job-progress', 'job/J1', { progress: 40 }));
+    socket().says(update('job-progress', 'job/J1', { progress: 30 }));
+    socket().says(update('job-progress', 'job/J1', { progress: 40 }));
     await settle();
     socket().says(event('job-completed', 'job/J1', { revision: 12, state: 'succeeded', progress: 100 }));
     await loop;

@@ -110,6 +110,7 @@ export function pausedTime(): void {
     vi.useFakeTimers({ now: Date.parse('2026-11-21T09:00:00Z') });
     FakeSocket.all = [];
     FakeSocket.answersPings = false;
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('this story has no HTTP')));
   });
   afterEach(() => {
     vi.unstubAllGlobals();
@@ -192,18 +193,29 @@ export function job(more: Partial<Job> = {}): Job {
   };
 }
 
-/** A job message: durable with a cursor when `revision` is given, else transient. */
+/** A durable job message: the whole job. */
 export function event(
   type: string,
   topic: string,
   more: Partial<Job> & Record<string, unknown> = {},
 ): object {
-  const { revision } = more;
+  return { type, topic, cursor: `c${more.revision ?? 10}`, ...job(more) };
+}
+
+/** A transient job message: what changes without an event. */
+export function update(
+  type: string,
+  topic: string,
+  more: Partial<Job> & Record<string, unknown> = {},
+): object {
+  const { jobId, revision, attempt, status, progress, step, operation, unitsDone, unitsTotal } = job(more);
+  const { currentZone, zonesCompleted, zonesTotal, elapsed, timestamp } = job(more);
+  const { queuePosition, estimatedWait, estimatedTimeRemaining } = job(more);
   return {
-    type,
-    topic,
-    ...(revision === undefined ? { coalesced: 0 } : { cursor: `c${revision}` }),
-    ...job(more),
+    ...{ type, topic, jobId, revision, attempt, status, progress, step, operation, unitsDone, unitsTotal },
+    ...{ currentZone, zonesCompleted, zonesTotal, queuePosition, estimatedWait, estimatedTimeRemaining },
+    ...{ elapsed, timestamp },
+    ...('export' in more && { export: more['export'] }),
   };
 }
 

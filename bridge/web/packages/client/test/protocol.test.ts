@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { jobAndCursor } from '../src/calls.ts';
 import { decode } from '../src/decode.ts';
+import { zone } from './harness.ts';
 
 const document = readFileSync(new URL('../../../../PROTOCOL.md', import.meta.url), 'utf8');
 
@@ -29,13 +30,15 @@ describe('the protocol document', () => {
   });
 
   it('reads every kind of job message', () => {
-    const table = [...document.matchAll(/^\| `([a-z-]+)` \| (?:durable|transient)/gm)].map(
-      (match) => match[1] ?? '',
+    const table = [...document.matchAll(/^\| `([a-z-]+)` \| (durable|transient)/gm)].map(
+      (match) => [match[1] ?? '', match[2] as 'durable' | 'transient'] as const,
     );
     expect(table.length).toBeGreaterThan(14);
-    const base = server.find((example) => example.includes('"job-progress"')) ?? '{}';
+    const exampleOf = (type: string) =>
+      JSON.parse(server.find((example) => example.includes(`"type":"${type}"`)) ?? '{}') as object;
+    const bases = { durable: exampleOf('job-started'), transient: exampleOf('job-progress') };
     const parts = {
-      zone: JSON.parse(base).currentZone,
+      ...{ zone: { ...zone(1, 1), note: null }, currentZone: { ...zone(1, 1), note: null } },
       page: { number: 1, width: 1, height: 1, zoneCount: 0, durationMs: 1, warnings: [] },
       export: {
         format: 'md',
@@ -47,9 +50,19 @@ describe('the protocol document', () => {
         error: null,
       },
     };
-    for (const type of table) {
-      const message = JSON.stringify({ ...JSON.parse(base), ...parts, type });
+    for (const [type, kind] of table) {
+      const message = JSON.stringify({ ...bases[kind], ...parts, type });
       expect(decode(message), type).toMatchObject({ kind: 'message', message: { type } });
     }
   });
+
+  it.each(['zone-processing', 'export-progress', 'page-completed', 'export-completed'])(
+    'gives out no %s without what it is about',
+    (type) => {
+      const base = server.find((example) =>
+        example.includes(/progress|processing/.test(type) ? '"job-progress"' : '"job-started"'),
+      );
+      expect(decode(JSON.stringify({ ...JSON.parse(base ?? '{}'), type }))).toMatchObject({ kind: 'broken' });
+    },
+  );
 });

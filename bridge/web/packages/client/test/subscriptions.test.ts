@@ -9,6 +9,7 @@ import {
   pausedTime,
   settle,
   socket,
+  update,
 } from './harness.ts';
 
 async function cut(): Promise<void> {
@@ -154,7 +155,7 @@ describe('resuming', () => {
     await settle();
     socket().subscribed('mine');
     socket().says({ type: 'live', topic: 'mine', cursor: 'c5' });
-    socket().says(event('job-progress', 'mine', {}));
+    socket().says(update('job-progress', 'mine'));
     socket().subscribed('job/J1');
     socket().says(event('job-planned', 'job/J1', { revision: 11 }));
     await cut();

@@ -4,7 +4,7 @@ import { act, cleanup, fireEvent, render, screen } from '@testing-library/react'
 import type { ReactNode } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { event, FakeSocket, job, socket } from '../../client/test/harness.ts';
+import { event, FakeSocket, job, socket, update } from '../../client/test/harness.ts';
 import {
   AdminDashboard,
   ConnectionStatus,
@@ -54,7 +54,8 @@ describe('the components', () => {
     });
     await says({ type: 'snapshot', topic: 'job/J1', job: queued });
     expect(screen.getByText(/Position 3 in the queue, starts in about 12 s/)).toBeDefined();
-    await says(event('job-progress', 'job/J1', { progress: 41.7, estimatedTimeRemaining: 4 }));
+    await says(event('job-started', 'job/J1', { revision: 11 }));
+    await says(update('job-progress', 'job/J1', { revision: 11, progress: 41.7, estimatedTimeRemaining: 4 }));
     const bar = screen.getByRole('progressbar', { name: 'Progress of report.pdf' });
     expect((bar as HTMLProgressElement).value).toBe(41);
     expect(screen.getByRole('status').textContent).toBe('Running');
