@@ -1,5 +1,6 @@
 //! The client of the server: channels, tokens and deadlines. Knows calls, not what they mean to browsers.
 
+mod bearer;
 mod channel_pool;
 pub mod health;
 mod watches;
@@ -16,9 +17,9 @@ use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_proto::v1::upload_service_client::UploadServiceClient;
 use courant_tls::connector;
 use tonic::Request;
-use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
+use self::bearer::with_token;
 pub use self::channel_pool::ChannelLease;
 use self::channel_pool::{ChannelPool, MAX_MESSAGE};
 pub use self::watches::Steps;
@@ -51,8 +52,6 @@ pub struct Server {
     transfers: Channel,
     /// What users stream, over several connections.
     streams: Arc<ChannelPool>,
-    /// The stream of all watches.
-    watching: Channel,
     watches: Watches,
     token: TokenSource,
     call: Duration,
@@ -75,14 +74,13 @@ impl Server {
         let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, tls));
         let transfers = connector::lazy(&bulk, tls);
         let streams = ChannelPool::new(|| connector::lazy(&bulk, tls));
+        let token = config.server_token.clone();
         let all = endpoint
             .clone()
             .initial_stream_window_size(WATCHES_WINDOW)
             .initial_connection_window_size(2 * WATCHES_WINDOW);
-        let watching = connector::lazy(&all, tls);
-        let token = config.server_token.clone();
-        let watches = Watches::default();
-        Ok(Self { system, calls, transfers, streams, watching, watches, token, call: config.times.call })
+        let watches = Watches::new(connector::lazy(&all, tls), token.clone());
+        Ok(Self { system, calls, transfers, streams, watches, token, call: config.times.call })
     }
 
     /// A connection for one more stream of a user.
@@ -92,17 +90,7 @@ impl Server {
 
     /// Follows the jobs of a request, or only this one.
     pub fn watch_jobs(&self, watch: WatchJobsRequest, job_id: Option<&str>) -> Steps {
-        self.watches.watch(self, watch, job_id)
-    }
-
-    /// For the stream of all watches.
-    fn watching(&self) -> JobServiceClient<Channel> {
-        JobServiceClient::new(self.watching.clone()).max_decoding_message_size(MAX_MESSAGE)
-    }
-
-    /// The bridge's own token, as good as new.
-    fn own_token(&self) -> String {
-        (self.token)()
+        self.watches.watch(watch, job_id)
     }
 
     /// For calls that answer at once.
@@ -167,12 +155,7 @@ impl Server {
 
     /// A request in a user's name, without a deadline.
     pub fn stream_as<T>(&self, message: T, token: &str) -> Result<Request<T>, ApiError> {
-        let mut value = MetadataValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| ApiError::from(courant_auth::TokenError::Invalid))?;
-        value.set_sensitive(true);
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", value);
-        Ok(request)
+        with_token(message, token).map_err(|_| courant_auth::TokenError::Invalid.into())
     }
 
     /// A request in the bridge's own name, without a deadline.

@@ -10,19 +10,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::scope_step::What;
 use courant_proto::v1::watch_scopes_request::Request as Ask;
 use courant_proto::v1::{
     AddCredit, AddScope, CallError, RemoveScope, ScopeStep, WatchJobsRequest, WatchJobsResponse, WatchScopesRequest,
-    WatchScopesResponse,
 };
 use futures::Stream;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
 
-use super::Server;
+use super::bearer::with_token;
+use super::channel_pool::MAX_MESSAGE;
+use crate::config::TokenSource;
 
 /// Steps of one watch on the way and in its queue.
 const CREDIT: usize = 32;
@@ -30,8 +33,13 @@ const CREDIT: usize = 32;
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
 /// The watches of a bridge.
-#[derive(Clone, Default)]
-pub struct Watches(Arc<Mutex<Option<Arc<Link>>>>);
+#[derive(Clone)]
+pub struct Watches {
+    channel: Channel,
+    /// The bridge's own token, as good as new.
+    token: TokenSource,
+    link: Arc<Mutex<Option<Arc<Link>>>>,
+}
 
 /// One stream.
 struct Link {
@@ -59,10 +67,15 @@ pub struct Steps {
 }
 
 impl Watches {
+    /// On a connection of their own.
+    pub fn new(channel: Channel, token: TokenSource) -> Self {
+        Self { channel, token, link: Arc::default() }
+    }
+
     /// Begins a watch: of one job, or of all of a request.
-    pub fn watch(&self, server: &Server, watch: WatchJobsRequest, job_id: Option<&str>) -> Steps {
+    pub fn watch(&self, watch: WatchJobsRequest, job_id: Option<&str>) -> Steps {
         let (queue, steps) = mpsc::channel(CREDIT);
-        let (link, scope) = self.join(server, queue);
+        let (link, scope) = self.join(queue);
         let add = AddScope {
             scope,
             watch: Some(watch),
@@ -74,8 +87,8 @@ impl Watches {
     }
 
     /// Puts a queue on the stream, on a new one if there is none.
-    fn join(&self, server: &Server, queue: Queue) -> (Arc<Link>, i64) {
-        let mut current = self.0.lock();
+    fn join(&self, queue: Queue) -> (Arc<Link>, i64) {
+        let mut current = self.link.lock();
         if let Some(link) = &*current
             && let Some(scope) = link.add(&queue)
         {
@@ -84,9 +97,35 @@ impl Watches {
         let (requests, sent) = mpsc::unbounded_channel();
         let open = OpenWatches { newest: 1, queues: HashMap::from([(1, queue)]), ended: None };
         let link = Arc::new(Link { requests, open: Mutex::new(open) });
-        tokio::spawn(run(link.clone(), server.clone(), sent));
+        tokio::spawn(self.clone().run(link.clone(), sent));
         *current = Some(link.clone());
         (link, 1)
+    }
+
+    async fn run(self, link: Arc<Link>, sent: mpsc::UnboundedReceiver<WatchScopesRequest>) {
+        let status = match self.serve(&link, sent).await {
+            Ok(()) => Status::unavailable("the server ended the stream"),
+            Err(status) => status,
+        };
+        link.end(&status);
+    }
+
+    async fn serve(&self, link: &Link, sent: mpsc::UnboundedReceiver<WatchScopesRequest>) -> Result<(), Status> {
+        let request = with_token(UnboundedReceiverStream::new(sent), &(self.token)());
+        let request = request.map_err(|_| Status::unauthenticated("the bridge's own token cannot be sent"))?;
+        let mut client = JobServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
+        let mut steps = client.watch_scopes(request).await?.into_inner();
+        let mut renew = tokio::time::interval(RENEW_EVERY);
+        renew.tick().await;
+        loop {
+            tokio::select! {
+                message = steps.message() => match message? {
+                    Some(message) => message.steps.into_iter().for_each(|step| link.deliver(step)),
+                    None => return Ok(()),
+                },
+                _ = renew.tick() => link.ask(Ask::Token((self.token)())),
+            }
+        }
     }
 }
 
@@ -156,32 +195,6 @@ impl Drop for Steps {
     fn drop(&mut self) {
         self.link.open.lock().queues.remove(&self.scope);
         self.link.ask(Ask::Remove(RemoveScope { scope: self.scope }));
-    }
-}
-
-async fn run(link: Arc<Link>, server: Server, sent: mpsc::UnboundedReceiver<WatchScopesRequest>) {
-    let status = match serve(&link, &server, sent).await {
-        Ok(()) => Status::unavailable("the server ended the stream"),
-        Err(status) => status,
-    };
-    link.end(&status);
-}
-
-async fn serve(link: &Link, server: &Server, sent: mpsc::UnboundedReceiver<WatchScopesRequest>) -> Result<(), Status> {
-    let request = server
-        .stream_own(UnboundedReceiverStream::new(sent))
-        .map_err(|error| Status::internal(error.message.into_owned()))?;
-    let mut steps: Streaming<WatchScopesResponse> = server.watching().watch_scopes(request).await?.into_inner();
-    let mut renew = tokio::time::interval(RENEW_EVERY);
-    renew.tick().await;
-    loop {
-        tokio::select! {
-            message = steps.message() => match message? {
-                Some(message) => message.steps.into_iter().for_each(|step| link.deliver(step)),
-                None => return Ok(()),
-            },
-            _ = renew.tick() => link.ask(Ask::Token(server.own_token())),
-        }
     }
 }
 

@@ -345,7 +345,11 @@ impl Worker {
             ..v1::Zone::default()
         };
         let page = v1::Page { number, width: 1.0, height: 1.0, zones: vec![zone(1), zone(2)], ..v1::Page::default() };
-        send_report(&self.out, Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page), ..Default::default() })).await;
+        send_report(
+            &self.out,
+            Report::Page(v1::ReportPage { attempt: self.attempt(), page: Some(page), ..Default::default() }),
+        )
+        .await;
     }
 
     pub async fn progress(&self, percent: f64) {

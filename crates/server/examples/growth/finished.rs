@@ -56,7 +56,7 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
     });
     row.add("get, µs", get.await?);
 
-    let api = api(&services);
+    let api = api(&services)?;
     let all = ListJobsRequest { owner: "-".into(), ..ListJobsRequest::default() };
     let of_one = ListJobsRequest { owner: owner(7).as_str().to_owned(), page_size: 1, ..all.clone() };
     for (name, request, jobs) in [("list of 50, µs", &all, 50), ("newest of an owner, µs", &of_one, 1)] {

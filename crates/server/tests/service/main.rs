@@ -34,4 +34,5 @@ mod support;
 mod unwatched;
 mod uploads;
 mod waiting;
+mod watch_scopes;
 mod workers;
