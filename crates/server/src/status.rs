@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::convert;
 use crate::error::Error;
 use crate::fault::{Fault, error_chain};
 
@@ -65,7 +64,7 @@ pub fn call_error(error: Error) -> CallError {
         code: status.code().into(),
         message: status.message().to_owned(),
         reason: reason.and_then(|name| ErrorReason::from_str_name(&name)).unwrap_or_default().into(),
-        retry_after: details.retry_info().and_then(|info| info.retry_delay).map(convert::duration),
+        retry_after: details.retry_info().and_then(|info| info.retry_delay?.try_into().ok()),
     }
 }
 

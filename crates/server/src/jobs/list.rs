@@ -20,10 +20,10 @@ use courant_proto::v1::{self, ListJobsRequest, ListJobsResponse};
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 
-use super::id_in;
 use super::submit_request::MAX_LABELS;
 use crate::auth::scope;
 use crate::convert;
+use crate::convert::id_in;
 use crate::error::Error;
 use crate::services::Services;
 

@@ -8,14 +8,13 @@ pub(crate) mod submit;
 pub(crate) mod submit_request;
 mod submit_stream;
 mod watch_scopes;
+mod watched;
 
 use std::time::Duration;
 
-use courant_auth::{Identity, Role};
-use courant_engine::cursor::Cursor;
-use courant_engine::hub::{Scope, Topic};
-use courant_engine::watch::{self, End, OnGap, Update, Watch, WatchError};
-use courant_joblog::ids::{BatchId, DocumentId};
+use courant_auth::Role;
+use courant_engine::hub::Scope;
+use courant_engine::watch::{self, End, Update, Watch, WatchError};
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
@@ -31,9 +30,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 pub use self::actions::Jobs;
-use crate::auth::{caller, require, scope, time_left};
+use self::watched::{cursor_in, on_gap, watched_jobs};
+use crate::auth::{caller, require, time_left};
 use crate::config::Retention;
-use crate::convert::{self, id_in, interval_in};
+use crate::convert::{self, interval_in};
 use crate::error::Error;
 use crate::shares::WithPermit;
 
@@ -223,21 +223,4 @@ impl Jobs {
         };
         watch::start(self.services.engine.clone(), &self.services.watch_tasks(), watch, form)
     }
-}
-
-/// The scope of a watch over many jobs, if the caller may follow it.
-fn watched_jobs(identity: &Identity, request: &WatchJobsRequest) -> Result<Scope, Error> {
-    Ok(Scope {
-        topic: scope(identity, &request.owner)?.map_or(Topic::All, Topic::Owner),
-        document: id_in("document_id", &request.document_id)?.map(DocumentId::new),
-        batch: id_in("batch_id", &request.batch_id)?.map(BatchId::new),
-    })
-}
-
-fn on_gap(fail: bool) -> OnGap {
-    if fail { OnGap::Fail } else { OnGap::StartOver }
-}
-
-fn cursor_in(text: &str) -> Result<Option<Cursor>, Error> {
-    if text.is_empty() { Ok(None) } else { Ok(Some(Cursor::decode(text)?)) }
 }

@@ -9,10 +9,10 @@ use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner, RequestId};
 use courant_joblog::job::{Document, Format, Lane};
 use courant_proto::v1::{Password, SubmitJobHeader};
 
-use super::id_in;
 use crate::auth::require;
 use crate::config::Config;
 use crate::convert;
+use crate::convert::id_in;
 use crate::error::Error;
 use crate::objects::Stored;
 use crate::seal::MAX_PASSWORD;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::Jobs;
+use super::actions::Jobs;
 use super::submit::{self, MAX_CHUNK};
 use super::submit_request::SubmitRequest;
 use crate::auth::time_left;

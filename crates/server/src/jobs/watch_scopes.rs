@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
 
-use super::{Jobs, on_gap, watched_jobs};
+use super::actions::Jobs;
+use super::watched::{cursor_in, on_gap, watched_jobs};
 use crate::auth::{require, time_left};
 use crate::convert::{self, job_id};
 use crate::error::Error;
@@ -152,7 +153,7 @@ impl Scopes {
         };
         Ok(Watch {
             scope,
-            after: super::cursor_in(&watch.after_cursor)?,
+            after: cursor_in(&watch.after_cursor)?,
             min_interval: convert::interval_in(watch.min_interval)?,
             end: End::Never,
             on_gap: on_gap(watch.fail_on_gap),
