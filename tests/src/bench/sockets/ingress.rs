@@ -1,0 +1,245 @@
+//! The way in for what Courant's browsers see: workers of the real protocol that hold one job for each topic and report.
+//!
+//! Not on the SDK: that merges what a job reports faster than it can be sent, which is right for a worker and wrong for a
+//! benchmark, and it takes more processor time than all else here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use courant_auth::Role;
+use courant_proto::v1::work_request::Message as Out;
+use courant_proto::v1::work_response::Message as In;
+use courant_proto::v1::worker_service_client::WorkerServiceClient;
+use courant_proto::v1::{
+    Accepted, AttemptRef, Heartbeat, Hello, Page, ReportPage, ReportPlan, ReportProgress, Stage, SubmitJobHeader,
+    WorkRequest, Zone,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+use super::courant::Courant;
+use super::stamp;
+use crate::grpc::{Bearer, Jobs, accepted};
+
+/// The most jobs that one worker may have.
+const SLOTS: usize = 1024;
+/// Reports on their way into one stream: few, so that what the server does not take in shows at once.
+const QUEUE: usize = 512;
+/// Submits under way at a time.
+const SUBMITS: usize = 64;
+/// How often a worker says that it is there; the lease lasts for 30 s.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The longest until the next job is assigned.
+const ASSIGNING: Duration = Duration::from_secs(60);
+/// Pages of each document, the most there may be.
+const PAGES: i32 = 100_000;
+const KIND: &str = "bench-topic";
+
+/// What is submitted: one job for each topic.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub owner: String,
+    pub document_id: String,
+}
+
+/// A job that is being worked on.
+#[derive(Clone, Debug)]
+struct Job {
+    attempt: AttemptRef,
+    worker: usize,
+    pages: i32,
+}
+
+/// Workers with a job for each topic.
+pub struct Ingress {
+    workers: Vec<Worker>,
+    jobs: Vec<Job>,
+    /// The ids of the jobs, by topic.
+    pub ids: Vec<String>,
+    failed: Arc<Mutex<Option<String>>>,
+}
+
+struct Worker {
+    reports: mpsc::Sender<WorkRequest>,
+    reading: JoinHandle<()>,
+}
+
+type Assigned = mpsc::UnboundedSender<(usize, AttemptRef)>;
+
+impl Ingress {
+    /// Submits the jobs and takes them.
+    pub async fn start(courant: &Courant, topics: &[Submission]) -> anyhow::Result<Self> {
+        let failed = Arc::default();
+        let (assigned, assignments) = mpsc::unbounded_channel();
+        let mut workers = Vec::new();
+        for number in 0..topics.len().div_ceil(SLOTS) {
+            let slots = (topics.len() - number * SLOTS).min(SLOTS);
+            workers.push(Worker::start(courant, number, slots, assigned.clone(), Arc::clone(&failed)).await?);
+        }
+        let channel = connect(courant).await?;
+        let submits = futures::stream::iter(topics).map(|topic| submit(courant, &channel, topic));
+        let (ids, attempts) =
+            tokio::try_join!(submits.buffered(SUBMITS).try_collect::<Vec<_>>(), collect(assignments, topics.len()))?;
+        let jobs = ids.iter().map(|id| {
+            let (worker, attempt) = attempts.get(id).with_context(|| format!("job {id} was not assigned"))?;
+            // The stream knows whose it is.
+            let attempt = AttemptRef { credential: String::new(), ..attempt.clone() };
+            Ok(Job { attempt, worker: *worker, pages: 0 })
+        });
+        Ok(Self { workers, jobs: jobs.collect::<anyhow::Result<_>>()?, ids, failed })
+    }
+
+    /// Reports progress of a topic's job: a transient message, whose `operation` says when it was sent.
+    pub async fn progress(&self, topic: usize) -> anyhow::Result<()> {
+        let job = &self.jobs[topic];
+        let report = ReportProgress {
+            attempt: Some(job.attempt.clone()),
+            percent: 42.5,
+            stage: Stage::Extract.into(),
+            operation: stamp::text(stamp::now()),
+            units_done: 5,
+            units_total: 12,
+        };
+        self.send(job.worker, Out::Progress(report)).await
+    }
+
+    /// Says how many pages the document of a topic's job has, which has to come before its pages.
+    pub async fn plan(&self, topic: usize) -> anyhow::Result<()> {
+        let job = &self.jobs[topic];
+        let plan = ReportPlan { attempt: Some(job.attempt.clone()), pages_total: PAGES };
+        self.send(job.worker, Out::Plan(plan)).await
+    }
+
+    /// Reports the next page of a topic's job, a durable message, with the stamp in a warning and zones with long notes.
+    pub async fn page(&mut self, topic: usize, zones: usize) -> anyhow::Result<()> {
+        let job = &mut self.jobs[topic];
+        job.pages += 1;
+        ensure!(job.pages <= PAGES, "a job has at most {PAGES} pages");
+        let number = job.pages;
+        let zones = (1..).take(zones).map(|index| Zone {
+            zone_id: format!("p{number}z{index}"),
+            index,
+            page: number,
+            tool: "text-layer".to_owned(),
+            note: "n".repeat(NOTE),
+            ..Zone::default()
+        });
+        let page =
+            Page { number, zones: zones.collect(), warnings: vec![stamp::text(stamp::now())], ..Page::default() };
+        let report = ReportPage { attempt: Some(job.attempt.clone()), page: Some(page) };
+        let worker = job.worker;
+        self.send(worker, Out::Page(report)).await
+    }
+
+    async fn send(&self, worker: usize, message: Out) -> anyhow::Result<()> {
+        if self.workers[worker].reports.send(WorkRequest { message: Some(message) }).await.is_err() {
+            bail!("the server ended a worker's stream: {}", self.failed.lock().as_deref().unwrap_or("no reason"));
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a zone's note, with which a zone takes about 1 kB as JSON.
+const NOTE: usize = 700;
+
+impl Worker {
+    async fn start(
+        courant: &Courant,
+        number: usize,
+        slots: usize,
+        assigned: Assigned,
+        failed: Arc<Mutex<Option<String>>>,
+    ) -> anyhow::Result<Self> {
+        let name = format!("ingress-{number}");
+        let bearer = Bearer::new(&courant.token(&name, &[Role::Worker])?)?;
+        let mut client = WorkerServiceClient::with_interceptor(connect(courant).await?, bearer);
+        let (reports, requests) = mpsc::channel(QUEUE);
+        let hello =
+            Hello { worker_id: name, kinds: vec![KIND.to_owned()], slots: i32::try_from(slots)?, ..Hello::default() };
+        reports.send(WorkRequest { message: Some(Out::Hello(hello)) }).await?;
+        let mut responses = client.work(ReceiverStream::new(requests)).await?.into_inner();
+        let accepts = reports.downgrade();
+        let reading = tokio::spawn(async move {
+            let ended = answer(number, &mut responses, accepts, assigned).await;
+            *failed.lock() = Some(ended.map_or_else(|error| format!("{error:#}"), |()| "it ended".to_owned()));
+        });
+        Ok(Self { reports, reading })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+/// Does what a worker has to do besides reporting.
+async fn answer(
+    worker: usize,
+    responses: &mut Streaming<courant_proto::v1::WorkResponse>,
+    requests: mpsc::WeakSender<WorkRequest>,
+    assigned: Assigned,
+) -> anyhow::Result<()> {
+    let mut beat = tokio::time::interval(HEARTBEAT);
+    loop {
+        let message = tokio::select! {
+            message = responses.message() => message?.context("the server ended the stream")?.message,
+            _ = beat.tick() => {
+                let Some(requests) = requests.upgrade() else { return Ok(()) };
+                // When the queue is full, what is in it is a sign of life.
+                let _ = requests.try_send(WorkRequest { message: Some(Out::Heartbeat(Heartbeat { number: 0 })) });
+                continue;
+            }
+        };
+        match message {
+            Some(In::Assignment(assignment)) => {
+                let attempt = assignment.attempt.context("an assignment without an attempt")?;
+                let accepted = Out::Accepted(Accepted { attempt: Some(attempt.clone()) });
+                let Some(requests) = requests.upgrade() else { return Ok(()) };
+                requests.send(WorkRequest { message: Some(accepted) }).await?;
+                assigned.send((worker, attempt))?;
+            }
+            Some(In::LeaseLost(lost)) => bail!("the server refused a report of {lost:?}"),
+            Some(In::Cancel(cancel)) => bail!("the server asked to stop {cancel:?}"),
+            _ => {}
+        }
+    }
+}
+
+async fn connect(courant: &Courant) -> anyhow::Result<Channel> {
+    Ok(Endpoint::from_shared(format!("http://{}", courant.grpc))?.tcp_nodelay(true).connect().await?)
+}
+
+async fn submit(courant: &Courant, channel: &Channel, topic: &Submission) -> anyhow::Result<String> {
+    let jobs = Jobs::over(channel.clone(), &courant.token(&topic.owner, &[])?)?;
+    let header = SubmitJobHeader {
+        kind: KIND.to_owned(),
+        filename: "report-of-the-year.pdf".to_owned(),
+        document_id: topic.document_id.clone(),
+        ..SubmitJobHeader::default()
+    };
+    Ok(accepted(jobs.submit_with(header, b"x".to_vec()).await?)?.0.job_id)
+}
+
+/// Waits until so many jobs are assigned; gives back whom each was given to.
+async fn collect(
+    mut assignments: mpsc::UnboundedReceiver<(usize, AttemptRef)>,
+    count: usize,
+) -> anyhow::Result<HashMap<String, (usize, AttemptRef)>> {
+    let mut found = HashMap::new();
+    while found.len() < count {
+        let Ok(next) = tokio::time::timeout(ASSIGNING, assignments.recv()).await else {
+            bail!("{} of {count} jobs were assigned, then none for {ASSIGNING:?}", found.len());
+        };
+        let (worker, attempt) = next.context("all workers are gone")?;
+        found.insert(attempt.job_id.clone(), (worker, attempt));
+    }
+    Ok(found)
+}
