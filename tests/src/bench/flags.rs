@@ -39,8 +39,9 @@ pub const BRIDGE: &[&str] = &[
     "100000",
     "--max-streams-per-user",
     "100000",
+    // The most there may be.
     "--max-upstream-streams",
-    "100000",
+    "16384",
     // A thousand browsers of one user: each may have what one has otherwise.
     "--outbox-bytes-per-user",
     "1073741824",

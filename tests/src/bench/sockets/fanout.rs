@@ -18,24 +18,32 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let mut fast = Row::new(format!("{name}, as fast as it goes"));
     let mut steady = Row::new(format!("{name}, {RATE} messages per second"));
     for _ in 0..options.rounds {
-        let ended = round(options, browsers, &mut fast, &mut steady).await;
-        steady.note_error(ended);
+        match at_a_rate(options, browsers, &mut steady).await {
+            Ok(mut bench) => {
+                match bench.most(FIRST, options.sockets.step()).await {
+                    Ok(most) => add_most(&mut fast, &most),
+                    Err(error) => fast.note_error(Err(error)),
+                }
+            }
+            Err(error) => {
+                fast.note_error(Err(anyhow::anyhow!("{error:#}")));
+                steady.note_error(Err(error));
+            }
+        }
     }
     Ok(vec![fast, steady])
 }
 
-async fn round(options: &Options, browsers: usize, fast: &mut Row, steady: &mut Row) -> anyhow::Result<()> {
+async fn at_a_rate(options: &Options, browsers: usize, row: &mut Row) -> anyhow::Result<Bench> {
     let target = Target::start(options, 1, Kind::Job, Arrangement::Joint).await?;
     let mut bench = Bench::open(target, browsers).await?;
-    let time = options.sockets.step();
-    let step = bench.step(1, RATE, 2 * time).await?;
+    let step = bench.step(1, RATE, 2 * options.sockets.step()).await?;
     bench.clients.ensure_open()?;
-    steady.add("p50 ms", step.latency.milliseconds(500));
-    steady.add("p99 ms", step.latency.milliseconds(990));
-    steady.add("server CPU, cores", step.cores.server);
-    steady.add("deliveries/s", step.delivered);
-    steady.add("delivered, %", step.share * 100.0);
-    add_cores(steady, step.cores);
-    add_most(fast, &bench.most(FIRST, time).await?);
-    Ok(())
+    row.add("p50 ms", step.latency.milliseconds(500));
+    row.add("p99 ms", step.latency.milliseconds(990));
+    row.add("server CPU, cores", step.cores.server);
+    row.add("deliveries/s", step.delivered);
+    row.add("delivered, %", step.share * 100.0);
+    add_cores(row, step.cores);
+    Ok(bench)
 }
