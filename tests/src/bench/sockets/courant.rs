@@ -64,14 +64,15 @@ impl Courant {
         let (grpc, http) = (free_address()?, free_address()?);
         let secret = secret.display().to_string();
         let program = |name: &str, address, arguments: &[&str], limits: &[&str]| {
-            let common = ["--secret-file", &secret, "--log", "warn", "--lame-duck", "0s"];
+            let common = ["--secret-file", &secret, "--lame-duck", "0s"];
             let all = arguments.iter().chain(limits).chain(&common);
             anyhow::Ok(Program {
                 core: options.server_core,
                 path: courant()?.with_file_name(name),
                 arguments: all.map(|argument| (*argument).to_owned()).collect(),
-                environment: Vec::new(),
-                address,
+                // One of the two says it for the server, the other for the bridge.
+                environment: vec![("RUST_LOG", "warn".to_owned()), ("COURANT_LOG", "warn".to_owned())],
+                addresses: vec![address],
                 log: home.path().join(format!("{name}.log")),
             })
         };

@@ -19,12 +19,10 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let mut steady = Row::new(format!("{name}, {RATE} messages per second"));
     for _ in 0..options.rounds {
         match at_a_rate(options, browsers, &mut steady).await {
-            Ok(mut bench) => {
-                match bench.most(FIRST, options.sockets.step()).await {
-                    Ok(most) => add_most(&mut fast, &most),
-                    Err(error) => fast.note_error(Err(error)),
-                }
-            }
+            Ok(mut bench) => match bench.most(FIRST, options.sockets.step()).await {
+                Ok(most) => add_most(&mut fast, &most),
+                Err(error) => fast.note_error(Err(error)),
+            },
             Err(error) => {
                 fast.note_error(Err(anyhow::anyhow!("{error:#}")));
                 steady.note_error(Err(error));

@@ -12,9 +12,10 @@ use courant_auth::Role;
 use courant_proto::v1::work_request::Message as Out;
 use courant_proto::v1::work_response::Message as In;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
+use courant_proto::v1::write_artifact_request::Part;
 use courant_proto::v1::{
     Accepted, AttemptRef, Heartbeat, Hello, Page, ReportPage, ReportPlan, ReportProgress, Stage, SubmitJobHeader,
-    WorkRequest, Zone,
+    WorkRequest, WriteArtifactHeader, WriteArtifactRequest, Zone, ZoneKind, ZoneStatus,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
 use super::courant::Courant;
@@ -38,8 +40,8 @@ const SUBMITS: usize = 64;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The longest until the next job is assigned.
 const ASSIGNING: Duration = Duration::from_secs(60);
-/// Pages of each document, the most there may be.
-const PAGES: i32 = 100_000;
+/// Pages of each document: fewer than make it a large one, which has a lane of its own.
+const PAGES: i32 = 400;
 const KIND: &str = "bench-topic";
 
 /// What is submitted: one job for each topic.
@@ -53,6 +55,7 @@ pub struct Submission {
 #[derive(Clone, Debug)]
 struct Job {
     attempt: AttemptRef,
+    credential: String,
     worker: usize,
     pages: i32,
 }
@@ -67,9 +70,12 @@ pub struct Ingress {
 }
 
 struct Worker {
+    client: Client,
     reports: mpsc::Sender<WorkRequest>,
     reading: JoinHandle<()>,
 }
+
+type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
 
 type Assigned = mpsc::UnboundedSender<(usize, AttemptRef)>;
 
@@ -89,9 +95,10 @@ impl Ingress {
             tokio::try_join!(submits.buffered(SUBMITS).try_collect::<Vec<_>>(), collect(assignments, topics.len()))?;
         let jobs = ids.iter().map(|id| {
             let (worker, attempt) = attempts.get(id).with_context(|| format!("job {id} was not assigned"))?;
-            // The stream knows whose it is.
+            let credential = attempt.credential.clone();
+            // In reports it may be left out: the stream knows whose it is.
             let attempt = AttemptRef { credential: String::new(), ..attempt.clone() };
-            Ok(Job { attempt, worker: *worker, pages: 0 })
+            Ok(Job { attempt, credential, worker: *worker, pages: 0 })
         });
         Ok(Self { workers, jobs: jobs.collect::<anyhow::Result<_>>()?, ids, failed })
     }
@@ -123,26 +130,35 @@ impl Ingress {
         job.pages += 1;
         ensure!(job.pages <= PAGES, "a job has at most {PAGES} pages");
         let number = job.pages;
+        let worker = job.worker;
+        let attempt = AttemptRef { credential: job.credential.clone(), ..job.attempt.clone() };
+        // A page counts as done only when what it says is stored.
+        let header = WriteArtifactHeader { attempt: Some(attempt), name: format!("pages/{number:06}.json") };
+        let parts = [Part::Header(header), Part::Chunk(b"{}".to_vec().into())];
+        let parts = parts.map(|part| WriteArtifactRequest { part: Some(part) });
+        self.workers[worker].client.write_artifact(tokio_stream::iter(parts)).await?;
         let zones = (1..).take(zones).map(|index| Zone {
             zone_id: format!("p{number}z{index}"),
             index,
             page: number,
+            kind: ZoneKind::Paragraph.into(),
+            status: ZoneStatus::Completed.into(),
             tool: "text-layer".to_owned(),
             note: "n".repeat(NOTE),
             ..Zone::default()
         });
         let page =
             Page { number, zones: zones.collect(), warnings: vec![stamp::text(stamp::now())], ..Page::default() };
-        let report = ReportPage { attempt: Some(job.attempt.clone()), page: Some(page) };
-        let worker = job.worker;
+        let report = ReportPage { attempt: Some(self.jobs[topic].attempt.clone()), page: Some(page) };
         self.send(worker, Out::Page(report)).await
     }
 
     async fn send(&self, worker: usize, message: Out) -> anyhow::Result<()> {
-        if self.workers[worker].reports.send(WorkRequest { message: Some(message) }).await.is_err() {
-            bail!("the server ended a worker's stream: {}", self.failed.lock().as_deref().unwrap_or("no reason"));
+        let sent = self.workers[worker].reports.send(WorkRequest { message: Some(message) }).await;
+        if let Some(reason) = self.failed.lock().as_deref() {
+            bail!("a worker cannot go on: {reason}");
         }
-        Ok(())
+        Ok(sent?)
     }
 }
 
@@ -170,7 +186,7 @@ impl Worker {
             let ended = answer(number, &mut responses, accepts, assigned).await;
             *failed.lock() = Some(ended.map_or_else(|error| format!("{error:#}"), |()| "it ended".to_owned()));
         });
-        Ok(Self { reports, reading })
+        Ok(Self { client, reports, reading })
     }
 }
 

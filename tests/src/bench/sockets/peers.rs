@@ -58,7 +58,7 @@ impl Which {
             path,
             arguments,
             environment: vec![("GOMAXPROCS", "1".to_owned())],
-            address: at.publisher,
+            addresses: vec![at.browsers, at.publisher],
             log: home.path().join("log"),
         };
         let program = program.start().await?;

@@ -23,7 +23,7 @@ pub struct Program {
     /// Beside what every process needs.
     pub environment: Vec<(&'static str, String)>,
     /// Where it will listen.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// What it prints is kept here.
     pub log: PathBuf,
 }
@@ -48,8 +48,10 @@ impl Program {
         let mut child = command.spawn().with_context(|| format!("{path} cannot be started"))?;
         let group = i32::try_from(child.id().context("it has just been started")?)?;
         let listens = async {
-            while TcpStream::connect(self.address).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            for address in &self.addresses {
+                while TcpStream::connect(address).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
         };
         tokio::select! {
@@ -57,7 +59,7 @@ impl Program {
             ended = child.wait() => eprintln!("{path} ended with {}", ended?),
             () = tokio::time::sleep(START) => signal(-group, libc::SIGKILL),
         }
-        bail!("{path} does not listen on {}: {}", self.address, last_lines(&self.log));
+        bail!("{path} does not listen on {:?}: {}", self.addresses, last_lines(&self.log));
     }
 }
 

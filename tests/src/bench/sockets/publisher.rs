@@ -84,7 +84,8 @@ impl Publisher {
             if elapsed >= time {
                 return self.flush().await;
             }
-            let due = (per_second * elapsed.as_secs_f64()) as u64;
+            // The first at once.
+            let due = 1 + (per_second * elapsed.as_secs_f64()) as u64;
             while *sent < due && begun.elapsed() < time {
                 self.publish(usize::try_from(*sent)? % topics).await?;
                 *sent += 1;

@@ -10,10 +10,13 @@ use crate::bench::sockets::usage::{Memory, Used};
 use crate::bench::sockets::{add_cores, grouped};
 use crate::bench::{Options, Row};
 
-/// Deliveries per second at every size, for what each costs.
-const RATE: f64 = 2_000.0;
-/// From the last connect to a reading of memory.
-const SETTLE: Duration = Duration::from_secs(1);
+/// Deliveries per second at every size, for what each costs: with one topic, and with many, where each costs more.
+const SHARED: f64 = 20_000.0;
+const OWN: f64 = 4_000.0;
+/// The fewest messages per second of one topic.
+const SLOWEST: f64 = 2.0;
+/// From the last submit or connect to a reading of memory.
+const SETTLE: Duration = Duration::from_secs(2);
 
 pub async fn measure(options: &Options, own: bool) -> anyhow::Result<Vec<Row>> {
     let sizes = sizes(10, options.sockets.most);
@@ -47,6 +50,7 @@ async fn round(
     let mut target = Target::start(options, if own { most } else { 1 }, Kind::Job, Arrangement::Joint).await?;
     let topics = std::mem::take(&mut target.topics);
     let processes = target.processes.clone();
+    tokio::time::sleep(SETTLE).await;
     let before = processes.memory()?;
     let mut bench = Bench::open(target, 0).await?;
     for (size, row) in sizes.iter().zip(rows) {
@@ -59,7 +63,7 @@ async fn round(
         tokio::time::sleep(SETTLE).await;
         let after = processes.memory()?;
         bench.target.topics = if own { topics[..*size].to_vec() } else { topics.clone() };
-        let rate = if own { RATE } else { RATE / *size as f64 };
+        let rate = if own { OWN } else { (SHARED / *size as f64).max(SLOWEST) };
         let used = Used::now(&processes)?;
         let (step, first) = (options.sockets.step(), bench.clients.delivered());
         let step = bench.step(bench.target.topics.len(), rate, step).await?;

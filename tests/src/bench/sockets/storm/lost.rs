@@ -21,8 +21,6 @@ use crate::bench::{Options, Row};
 const AT_ONCE: usize = 64;
 /// The longest until all browsers are there at first, and until all are back.
 const COMING: Duration = Duration::from_secs(120);
-/// How long the bridge is away.
-const AWAY: Duration = Duration::from_secs(1);
 /// The longest wait before a browser tries again, the first time and at most, in seconds; how long it really waits is random.
 const FIRST_WAIT: f64 = 1.0;
 const LONGEST_WAIT: f64 = 30.0;
@@ -74,7 +72,6 @@ async fn round(options: &Options, count: usize, own: bool, row: &mut Row) -> any
     let used = Used::now(&server)?;
     bridge.kill_bridge().await?;
     let killed = Instant::now();
-    tokio::time::sleep(AWAY).await;
     bridge.start_bridge().await?;
     let listening = Instant::now();
     *seen.listening.lock() = Some(listening);
