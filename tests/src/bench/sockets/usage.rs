@@ -36,7 +36,7 @@ impl Processes {
 
     /// Processor seconds so far.
     pub fn seconds(&self) -> anyhow::Result<f64> {
-        Ok(self.ids()?.iter().filter_map(|id| seconds(&id.to_string()).ok()).sum())
+        Ok(self.ids()?.iter().filter_map(|id| precise_seconds(&id.to_string()).ok()).sum())
     }
 
     pub fn memory(&self) -> anyhow::Result<Memory> {
@@ -49,6 +49,20 @@ impl Processes {
         }
         Ok(memory)
     }
+}
+
+/// Processor seconds of a process to the nanosecond, which Linux knows of threads that still run. Where much is of others that have
+/// ended, it is what is counted in ticks.
+fn precise_seconds(process: &str) -> anyhow::Result<f64> {
+    const MUCH: f64 = 0.05;
+    let in_ticks = seconds(process)?;
+    let mut nanoseconds = 0.0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))?.flatten() {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += text.split_whitespace().next().map_or(Ok(0.0), str::parse::<f64>)?;
+    }
+    let running = nanoseconds / 1e9;
+    Ok(if in_ticks - running > MUCH { in_ticks } else { running })
 }
 
 /// The value of a line such as `Rss:   1234 kB`.
