@@ -124,7 +124,7 @@ impl Ingress {
         self.send(job.worker, Out::Plan(plan)).await
     }
 
-    /// Reports the next page of a topic's job, a durable message, with the stamp in a warning and zones with long notes.
+    /// Reports the next page of a topic's job, a durable message, with so many zones, of which the first has the stamp.
     pub async fn page(&mut self, topic: usize, zones: usize) -> anyhow::Result<()> {
         let job = &mut self.jobs[topic];
         job.pages += 1;
@@ -137,6 +137,7 @@ impl Ingress {
         let parts = [Part::Header(header), Part::Chunk(b"{}".to_vec().into())];
         let parts = parts.map(|part| WriteArtifactRequest { part: Some(part) });
         self.workers[worker].client.write_artifact(tokio_stream::iter(parts)).await?;
+        let long = "n".repeat(NOTE);
         let zones = (1..).take(zones).map(|index| Zone {
             zone_id: format!("p{number}z{index}"),
             index,
@@ -144,7 +145,7 @@ impl Ingress {
             kind: ZoneKind::Paragraph.into(),
             status: ZoneStatus::Completed.into(),
             tool: "text-layer".to_owned(),
-            note: "n".repeat(NOTE),
+            note: if index == 1 { stamp::text(stamp::now()) + &long } else { long.clone() },
             ..Zone::default()
         });
         let page =

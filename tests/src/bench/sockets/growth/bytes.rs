@@ -63,6 +63,7 @@ async fn round(options: &Options, zones: Option<usize>, row: &mut Row) -> anyhow
     row.add("bytes/report", bytes / delivered);
     row.add("CPU µs/delivery", cpu / delivered * 1e6);
     row.add("CPU µs/kB", cpu / bytes * 1e9);
+    row.add("p50 ms", latency.milliseconds(500));
     row.add("p99 ms", latency.milliseconds(990));
     row.add("delivered, %", delivered / (sent * BROWSERS) as f64 * 100.0);
     Ok(())

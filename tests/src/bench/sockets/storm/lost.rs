@@ -87,6 +87,9 @@ async fn round(options: &Options, count: usize, own: bool, row: &mut Row) -> any
     row.add("refused attempts", seen.refused.load(Ordering::Relaxed) as f64);
     row.add("resumed, %", seen.resumed.load(Ordering::Relaxed) as f64 / count as f64 * 100.0);
     row.add("load CPU, cores", cores.load);
+    if let Some(reason) = seen.trouble.lock().take() {
+        row.note(format!("refused, for example: {reason}"));
+    }
     Ok(())
 }
 
