@@ -148,8 +148,7 @@ impl Ingress {
             note: if index == 1 { stamp::text(stamp::now()) + &long } else { long.clone() },
             ..Zone::default()
         });
-        let page =
-            Page { number, zones: zones.collect(), warnings: vec![stamp::text(stamp::now())], ..Page::default() };
+        let page = Page { number, zones: zones.collect(), ..Page::default() };
         let report = ReportPage { attempt: Some(self.jobs[topic].attempt.clone()), page: Some(page) };
         self.send(worker, Out::Page(report)).await
     }

@@ -11,7 +11,7 @@ use crate::bench::{Options, Row};
 
 const BROWSERS: usize = 100;
 /// Between two reports.
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = Duration::from_millis(100);
 /// Zones of a page, each about 1 kB; none: progress, the smallest message there is.
 const ZONES: [Option<usize>; 4] = [None, Some(1), Some(10), Some(100)];
 
