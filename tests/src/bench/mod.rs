@@ -19,7 +19,7 @@ mod watched;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
 
 use self::machine::Machine;
@@ -87,6 +87,11 @@ pub enum Measure {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let all = Measure::value_variants().to_vec();
     let chosen = if options.rows.is_empty() { all } else { options.rows.clone() };
+    if options.sockets.peer.is_some()
+        && let Some(alone) = chosen.iter().find(|measure| !sockets::has_peers(**measure))
+    {
+        bail!("--peer: {alone:?} measures Courant alone; name only rows that other servers have too");
+    }
     let mut rows = Vec::new();
     for measure in chosen {
         let new = match measure {

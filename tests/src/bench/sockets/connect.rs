@@ -1,7 +1,6 @@
 //! What it costs to come: the handshake, a token (HS256), a subscription, and the snapshot of a job.
 
 use super::courant::Arrangement;
-use super::peers::Which;
 use super::step::Bench;
 use super::target::{Kind, Target};
 use super::topics::named;
@@ -14,7 +13,7 @@ const FIRST: usize = 64;
 
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let mut cases = vec![(Kind::Job, false), (Kind::Job, true)];
-    if options.sockets.peer == Which::Courant {
+    if options.sockets.peer.is_none() {
         cases.push((Kind::Document, true));
     }
     let mut rows = Vec::new();
@@ -32,7 +31,6 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(options: &Options, kind: Kind, own: bool, row: &mut Row) -> anyhow::Result<()> {
     let connects = options.sockets.connects;
     let topics = if own { connects + FIRST } else { 1 };

@@ -122,7 +122,9 @@ mod tests {
         frame
     }
 
-    fn all(pieces: &[&[u8]]) -> anyhow::Result<(Vec<(u8, Vec<u8>)>, Partial)> {
+    type Frame = (u8, Vec<u8>);
+
+    fn all(pieces: &[&[u8]]) -> anyhow::Result<(Vec<Frame>, Partial)> {
         let (mut partial, mut found) = (Partial::default(), Vec::new());
         for piece in pieces {
             partial.read(piece, |opcode, payload| found.push((opcode, payload.to_vec())))?;

@@ -44,7 +44,6 @@ impl Histogram {
     }
 
     /// The time in milliseconds that so many thousandths took at most: 500 is the median. Not a number without times.
-    #[allow(clippy::cast_precision_loss, reason = "below 2^40")]
     pub fn milliseconds(&self, thousandths: u64) -> f64 {
         if self.count == 0 {
             return f64::NAN;

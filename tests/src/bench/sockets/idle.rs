@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::courant::Arrangement;
 use super::grouped;
-use super::peers::Which;
 use super::step::Bench;
 use super::target::{Kind, Target};
 use crate::bench::{Options, Row};
@@ -16,8 +15,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let arrangements: &[_] = match options.sockets.peer {
-        Which::Courant => &[(Arrangement::Split, " of courant-bridge"), (Arrangement::Joint, " of courant up")],
-        _ => &[(Arrangement::Joint, "")],
+        None => &[(Arrangement::Split, " of courant-bridge"), (Arrangement::Joint, " of courant up")],
+        Some(_) => &[(Arrangement::Joint, "")],
     };
     let mut rows = Vec::new();
     for (arrangement, of) in arrangements {
@@ -35,7 +34,6 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(options: &Options, arrangement: Arrangement, own: bool, row: &mut Row) -> anyhow::Result<()> {
     let connections = options.sockets.idle_connections;
     let topics = if own { connections + FIRST } else { 1 };

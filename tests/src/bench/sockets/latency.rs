@@ -29,7 +29,6 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(options: &Options, topics: usize, kind: Kind, row: &mut Row) -> anyhow::Result<()> {
     let target = Target::start(options, topics, kind, Arrangement::Joint).await?;
     let mut bench = Bench::open(target, topics).await?;

@@ -30,16 +30,16 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::peers::Which;
+use self::peers::Peer;
 use self::usage::Cores;
 use super::{Measure, Options, Row};
 
 /// Options of these rows.
 #[derive(Clone, Debug, Args)]
 pub struct SocketOptions {
-    /// Whom to measure with `fanout`, `topics`, `latency`, `idle` and `connect`; `storm` and `growth` are of Courant alone.
-    #[arg(long, value_enum, default_value_t)]
-    pub peer: Which,
+    /// Another server to measure instead of Courant, with `fanout`, `topics`, `latency`, `idle` and `connect`.
+    #[arg(long, value_enum)]
+    pub peer: Option<Peer>,
     /// Browsers in `fanout`, `topics` and `latency`.
     #[arg(long, default_value_t = 1_000)]
     pub connections: usize,
@@ -69,6 +69,11 @@ impl SocketOptions {
     }
 }
 
+/// Whether other servers can be measured in the same way.
+pub const fn has_peers(measure: Measure) -> bool {
+    matches!(measure, Measure::Fanout | Measure::Topics | Measure::Latency | Measure::Idle | Measure::Connect)
+}
+
 /// The rows of a group.
 pub async fn measure(options: &Options, measure: Measure) -> anyhow::Result<Vec<Row>> {
     match measure {
@@ -94,7 +99,7 @@ fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

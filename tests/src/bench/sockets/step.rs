@@ -78,7 +78,6 @@ impl Bench {
     }
 
     /// Publishes so many messages per second, to the first so many topics in turn.
-    #[allow(clippy::cast_precision_loss, reason = "small counts")]
     pub async fn step(&mut self, topics: usize, per_second: f64, time: Duration) -> anyhow::Result<Step> {
         let Self { target, clients } = self;
         let listeners = clients.count() as f64 / target.topics.len() as f64;
@@ -105,7 +104,6 @@ impl Bench {
     }
 
     /// Looks for the most that is delivered, from so many deliveries per second on.
-    #[allow(clippy::cast_precision_loss, reason = "small counts")]
     pub async fn most(&mut self, first: f64, time: Duration) -> anyhow::Result<Most> {
         let topics = self.target.topics.len();
         let listeners = self.clients.count() as f64 / topics as f64;
@@ -159,7 +157,6 @@ impl Search {
 }
 
 /// What is delivered in the later part of a time: per second, how long each took, and processor time.
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn measured(
     clients: &Clients,
     processes: &super::usage::Processes,

@@ -3,7 +3,7 @@
 use super::courant::{Arrangement, Courant};
 use super::endpoint::{Endpoint, Greeting};
 use super::ingress::{Ingress, Submission};
-use super::peers::{Running, Which};
+use super::peers::{Peer, Running};
 use super::publisher::Publisher;
 use super::usage::Processes;
 use crate::bench::Options;
@@ -24,11 +24,11 @@ impl Kind {
         }
     }
 
-    /// Those there are of who is measured.
-    pub const fn of(which: Which) -> &'static [Self] {
-        match which {
-            Which::Courant => &[Self::Job, Self::Document],
-            _ => &[Self::Job],
+    /// Those that are measured: of a peer, the only one there is.
+    pub const fn of(peer: Option<Peer>) -> &'static [Self] {
+        match peer {
+            None => &[Self::Job, Self::Document],
+            Some(_) => &[Self::Job],
         }
     }
 }
@@ -52,15 +52,14 @@ enum Keep {
 impl Target {
     /// Starts it. Of Courant each topic is a running job of a user of its own.
     pub async fn start(options: &Options, topics: usize, kind: Kind, how: Arrangement) -> anyhow::Result<Self> {
-        let which = options.sockets.peer;
-        if which == Which::Courant {
+        let Some(peer) = options.sockets.peer else {
             return Self::courant(options, topics, kind, how).await;
-        }
-        let (running, peer) = which.start(options.server_core).await?;
+        };
+        let (running, publisher) = peer.start(options.server_core).await?;
         Ok(Self {
             end: running.end.clone(),
-            topics: (0..topics).map(|topic| which.greeting(topic)).collect(),
-            publisher: Publisher::Peer(peer),
+            topics: (0..topics).map(|topic| peer.greeting(topic)).collect(),
+            publisher: Publisher::Peer(publisher),
             processes: Processes(vec![("server", running.program.group)]),
             running: Keep::Peer(Box::new(running)),
         })

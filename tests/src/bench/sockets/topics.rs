@@ -1,7 +1,7 @@
 //! Many topics with one browser each, from the worker's report to the browser.
 
 use super::courant::Arrangement;
-use super::peers::Which;
+use super::peers::Peer;
 use super::step::{Bench, Most};
 use super::target::{Kind, Target};
 use super::{add_cores, grouped};
@@ -33,11 +33,10 @@ async fn round(options: &Options, topics: usize, kind: Kind, row: &mut Row) -> a
 }
 
 /// The name of a row's group, with the kind of topic where there are several.
-pub fn named(group: &str, peer: Which, kind: Kind) -> String {
-    if peer == Which::Courant { format!("{group} ({})", kind.name()) } else { group.to_owned() }
+pub fn named(group: &str, peer: Option<Peer>, kind: Kind) -> String {
+    if peer.is_none() { format!("{group} ({})", kind.name()) } else { group.to_owned() }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 pub fn add_most(row: &mut Row, most: &Most) {
     row.add("deliveries/s, most", most.plateau.delivered);
     row.add("deliveries per server CPU s", most.plateau.per_server_second);

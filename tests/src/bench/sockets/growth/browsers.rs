@@ -38,7 +38,6 @@ pub async fn measure(options: &Options, own: bool) -> anyhow::Result<Vec<Row>> {
 }
 
 /// One system through all sizes; `reached` is the size it is at.
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(
     options: &Options,
     own: bool,
@@ -80,7 +79,6 @@ async fn round(
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 fn add_memory(row: &mut Row, before: Memory, after: Memory, size: usize) {
     row.add("RSS bytes/connection", (after.rss - before.rss) / size as f64);
 }

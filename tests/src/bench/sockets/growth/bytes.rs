@@ -32,7 +32,6 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(options: &Options, zones: Option<usize>, row: &mut Row) -> anyhow::Result<()> {
     let target = Target::start(options, 1, Kind::Job, Arrangement::Joint).await?;
     let mut bench = Bench::open(target, BROWSERS).await?;

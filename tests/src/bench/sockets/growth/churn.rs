@@ -24,7 +24,6 @@ pub async fn measure(options: &Options) -> anyhow::Result<Row> {
     Ok(row)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(options: &Options, count: usize, row: &mut Row) -> anyhow::Result<()> {
     let target = Target::start(options, TOPICS, Kind::Job, Arrangement::Joint).await?;
     let processes = target.processes.clone();

@@ -30,7 +30,6 @@ async fn round(options: &Options, jobs: usize, row: &mut Row) -> anyhow::Result<
     let target = Target::mine(options, jobs, Arrangement::Joint).await?;
     let mut bench = Bench::open(target, 0).await?;
     let opened = bench.clients.open(&bench.target.topics, 1).await?;
-    #[allow(clippy::cast_precision_loss, reason = "small counts")]
     let rate = RATE.min(EACH * jobs as f64);
     let step = bench.step(jobs, rate, options.sockets.step()).await?;
     bench.clients.ensure_open()?;

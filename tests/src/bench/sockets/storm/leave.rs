@@ -25,7 +25,6 @@ pub async fn measure(options: &Options, own: bool) -> anyhow::Result<Row> {
     Ok(row)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(options: &Options, count: usize, own: bool, row: &mut Row) -> anyhow::Result<()> {
     let topics = if own { 2 * count } else { 1 };
     let mut target = Target::start(options, topics, Kind::Job, Arrangement::Joint).await?;
@@ -90,7 +89,6 @@ struct Window {
     stall: f64,
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn window(clients: &Clients) -> Window {
     const TICK: Duration = Duration::from_millis(1);
     clients.shared.lock().begin_timing();

@@ -50,7 +50,6 @@ pub async fn measure(options: &Options, own: bool) -> anyhow::Result<Row> {
     Ok(row)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 async fn round(options: &Options, count: usize, own: bool, row: &mut Row) -> anyhow::Result<()> {
     let mut target = Target::start(options, if own { count } else { 1 }, Kind::Job, Arrangement::Split).await?;
     let end = Arc::new(Endpoint { cursors: true, ..target.end.clone() });
