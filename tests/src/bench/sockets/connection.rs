@@ -201,3 +201,23 @@ async fn upgrade(stream: &mut TcpStream, end: &Endpoint, path: &str) -> anyhow::
     ensure!(status.starts_with("HTTP/1.1 101") && head.contains(ACCEPT), "the handshake was answered with {status:?}");
     Ok(more)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_what_stands_between_its_quotation_marks() {
+        let found = |text: &str| text_after(text.as_bytes(), br#""cursor":""#);
+        assert_eq!(found(r#"{"type":"live","cursor":"Y3Vy","x":"y"}"#).as_deref(), Some("Y3Vy"));
+        assert_eq!(found(r#"{"type":"subscribed","cursor":null}"#), None);
+        assert_eq!(found(r#"{"cursor":"cut"#), None);
+    }
+
+    #[test]
+    fn why_a_server_closed_is_said_with_its_code() {
+        assert_eq!(close_reason(b"\x11\x9cTOO_SLOW"), "close frame 4508 TOO_SLOW");
+        assert_eq!(close_reason(b"\x03\xe8"), "close frame 1000");
+        assert_eq!(close_reason(b""), "close frame without a code");
+    }
+}

@@ -21,3 +21,15 @@ fn sizes(first: usize, most: usize) -> Vec<usize> {
     let powers = std::iter::successors(Some(first), |size| size.checked_mul(10)).take_while(|size| *size < most);
     powers.chain([most]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::sizes;
+
+    #[test]
+    fn sizes_grow_tenfold_up_to_the_most() {
+        assert_eq!(sizes(10, 18_000), [10, 100, 1_000, 10_000, 18_000]);
+        assert_eq!(sizes(1, 10), [1, 10]);
+        assert_eq!(sizes(10, 5), [5]);
+    }
+}

@@ -106,3 +106,14 @@ fn grouped(number: usize) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        let expected = [(0, "0"), (999, "999"), (1_000, "1,000"), (18_000, "18,000"), (1_234_567, "1,234,567")];
+        expected.into_iter().for_each(|(number, text)| assert_eq!(grouped(number), text));
+    }
+}

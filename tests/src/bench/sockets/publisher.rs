@@ -161,3 +161,20 @@ fn answer_length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
     let whole = end + 4 + length.map_or(Ok(0), |length| length.trim().parse::<usize>())?;
     Ok((bytes.len() >= whole).then_some(whole))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_taken_when_all_of_it_is_there() {
+        let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\nX: y\r\n\r\nabcdeHTTP/1.1 2";
+        for length in 0..answer.len() {
+            let found = answer_length(&answer[..length]).unwrap();
+            let whole = answer.len() - b"HTTP/1.1 2".len();
+            assert_eq!(found, (length >= whole).then_some(whole), "of {length} bytes");
+        }
+        assert_eq!(answer_length(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap(), Some(27));
+        assert!(answer_length(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").is_err());
+    }
+}

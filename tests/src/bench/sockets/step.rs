@@ -182,3 +182,42 @@ async fn drain(clients: &Clients) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step at this rate of a system that delivers at most 1,000 per second, in time up to 800.
+    fn step(rate: f64) -> Step {
+        let mut latency = Histogram::default();
+        latency.add_duration(Duration::from_millis(if rate <= 800.0 { 5 } else { 100 }));
+        let cores = Cores { server: 1.0, load: 0.5, foreign: 0.0 };
+        let delivered = rate.min(1_000.0);
+        Step { taken_in: rate, wanted: rate, delivered, latency, cores, per_server_second: delivered, share: 1.0 }
+    }
+
+    #[test]
+    fn a_search_finds_the_most_and_the_most_in_time() {
+        let mut search = Search::default();
+        let rates = std::iter::successors(Some(100.0), |rate| Some(rate * GROWTH)).take(MOST_STEPS);
+        for rate in rates.take_while(|rate| *rate < 2_500.0) {
+            search.take(rate, step(rate));
+        }
+        assert_eq!(search.saturated, 2);
+        assert!(search.carried < 800.0);
+        for _ in 0..REFINE {
+            let between = search.between().unwrap();
+            search.take(between, step(between));
+        }
+        assert!((700.0..=800.0).contains(&search.carried), "{}", search.carried);
+        assert!((search.best.unwrap().delivered - 1_000.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_search_that_begins_too_fast_has_carried_nothing() {
+        let mut search = Search::default();
+        search.take(5_000.0, step(5_000.0));
+        assert!(search.between().is_none());
+        assert!(search.carried == 0.0 && search.best.is_some());
+    }
+}
