@@ -190,10 +190,13 @@ deny: ## The same, with cargo-deny built first; and known vulnerabilities, which
 	$(if $(DENY),,cargo install --locked --root $(TARGET)/tools cargo-deny)
 	$(or $(DENY),$(TARGET)/tools/bin/cargo-deny) --locked check
 
+# As many as there may be: a connection takes one in the server and one in the client.
+OPEN_FILES := ulimit -Sn $$(ulimit -Hn)
+
 # The server on core 0, clients and workers on core 1, so that the processor time of each can be told apart.
 .PHONY: bench
 bench: build ## Jobs, submits, pages, and what the bridge carries; five rounds of each; ROWS="jobs topics --rounds 3" chooses
-	taskset -c 1 $(TARGET)/release/bench $(ROWS) --json $(TARGET)/bench.json
+	$(OPEN_FILES) && taskset -c 1 $(TARGET)/release/bench $(ROWS) --json $(TARGET)/bench.json
 
 # The examples are those that test-rust has built.
 .PHONY: bench-check
@@ -203,7 +206,7 @@ bench-check: build packages ## Count instructions of the hot path and compare wi
 
 .PHONY: bench-peers
 bench-peers: build $(DONE)/peers ## Other job queues and WebSocket servers beside Courant, in turns; ROWS="jobs topics", ROUNDS=3
-	tests/bench/peers.py --rows "$(or $(ROWS),jobs single)" --rounds $(or $(ROUNDS),5) --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
+	$(OPEN_FILES) && tests/bench/peers.py --rows "$(or $(ROWS),jobs single)" --rounds $(or $(ROUNDS),5) --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
 
 $(DONE)/peers: tests/bench/peers/package-lock.json tests/bench/peers/requirements.txt $(DONE)/venv
 	@tests/setup/need node 20.19 npm 10
