@@ -88,10 +88,22 @@ pub async fn measure(options: &Options, measure: Measure) -> anyhow::Result<Vec<
     }
 }
 
+/// Cores' worth of processor time from which on this process is the limit, and from which on other work spoils what is measured.
+const LOAD_FULL: f64 = 0.95;
+const FOREIGN: f64 = 0.15;
+
 /// What spoils or explains a figure: processor time of the load and of all else.
 fn add_cores(row: &mut Row, cores: Cores) {
     row.add("load CPU, cores", cores.load);
     row.add("foreign CPU, cores", cores.foreign);
+    if cores.load > LOAD_FULL {
+        row.note(format!(
+            "load CPU above {LOAD_FULL}: the load client was the limit; only figures per server CPU s count"
+        ));
+    }
+    if cores.foreign > FOREIGN {
+        row.note(format!("foreign CPU above {FOREIGN}: other work ran on this machine; measure again"));
+    }
 }
 
 /// 1000 as 1,000.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::clients::Clients;
 use super::histogram::Histogram;
 use super::target::Target;
-use super::usage::{Cores, Used};
+use super::usage::{Cores, Processes, Used};
 
 /// The part of a step that is not measured, at its begin, is this part of it.
 const WARM_UP: u32 = 4;
@@ -157,11 +157,7 @@ impl Search {
 }
 
 /// What is delivered in the later part of a time: per second, how long each took, and processor time.
-async fn measured(
-    clients: &Clients,
-    processes: &super::usage::Processes,
-    time: Duration,
-) -> anyhow::Result<(f64, Histogram, Cores)> {
+async fn measured(clients: &Clients, processes: &Processes, time: Duration) -> anyhow::Result<(f64, Histogram, Cores)> {
     let begun = Instant::now();
     tokio::time::sleep(time / WARM_UP).await;
     let (used, before) = (Used::now(processes)?, clients.delivered());
