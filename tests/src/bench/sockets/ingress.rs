@@ -3,45 +3,40 @@
 //! Not on the SDK: that merges what a job reports faster than it can be sent, which is right for a worker and wrong for a
 //! benchmark, and it takes more processor time than all else here.
 
+mod worker;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use courant_auth::Role;
 use courant_proto::v1::work_request::Message as Out;
-use courant_proto::v1::work_response::Message as In;
-use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::write_artifact_request::Part;
 use courant_proto::v1::{
-    Accepted, AttemptRef, Heartbeat, Hello, Page, ReportPage, ReportPlan, ReportProgress, Stage, SubmitJobHeader,
-    WorkRequest, WriteArtifactHeader, WriteArtifactRequest, Zone, ZoneKind, ZoneStatus,
+    AttemptRef, Page, ReportPage, ReportPlan, ReportProgress, Stage, SubmitJobHeader, WorkRequest, WriteArtifactHeader,
+    WriteArtifactRequest, Zone, ZoneKind, ZoneStatus,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
+use self::worker::{Worker, connect};
 use super::courant::Courant;
 use super::stamp;
-use crate::grpc::{Bearer, Jobs, accepted};
+use crate::grpc::{Jobs, accepted};
 
 /// The most jobs that one worker may have.
 const SLOTS: usize = 1024;
-/// Reports on their way into one stream: few, so that what the server does not take in shows at once.
-const QUEUE: usize = 512;
 /// Submits under way at a time.
 const SUBMITS: usize = 64;
-/// How often a worker says that it is there; the lease lasts for 30 s.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The longest until the next job is assigned.
 const ASSIGNING: Duration = Duration::from_secs(60);
 /// Pages of each document: fewer than make it a large one, which has a lane of its own.
 const PAGES: i32 = 400;
+/// Bytes of a zone's note, with which a zone takes about 1 kB as JSON.
+const NOTE: usize = 700;
+/// The kind of the jobs.
 const KIND: &str = "bench-topic";
 
 /// What is submitted: one job for each topic.
@@ -68,16 +63,6 @@ pub struct Ingress {
     pub ids: Vec<String>,
     failed: Arc<Mutex<Option<String>>>,
 }
-
-struct Worker {
-    client: Client,
-    reports: mpsc::Sender<WorkRequest>,
-    reading: JoinHandle<()>,
-}
-
-type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
-
-type Assigned = mpsc::UnboundedSender<(usize, AttemptRef)>;
 
 impl Ingress {
     /// Submits the jobs and takes them.
@@ -160,77 +145,6 @@ impl Ingress {
         }
         Ok(sent?)
     }
-}
-
-/// Bytes of a zone's note, with which a zone takes about 1 kB as JSON.
-const NOTE: usize = 700;
-
-impl Worker {
-    async fn start(
-        courant: &Courant,
-        number: usize,
-        slots: usize,
-        assigned: Assigned,
-        failed: Arc<Mutex<Option<String>>>,
-    ) -> anyhow::Result<Self> {
-        let name = format!("ingress-{number}");
-        let bearer = Bearer::new(&courant.token(&name, &[Role::Worker])?)?;
-        let mut client = WorkerServiceClient::with_interceptor(connect(courant).await?, bearer);
-        let (reports, requests) = mpsc::channel(QUEUE);
-        let hello =
-            Hello { worker_id: name, kinds: vec![KIND.to_owned()], slots: i32::try_from(slots)?, ..Hello::default() };
-        reports.send(WorkRequest { message: Some(Out::Hello(hello)) }).await?;
-        let mut responses = client.work(ReceiverStream::new(requests)).await?.into_inner();
-        let accepts = reports.downgrade();
-        let reading = tokio::spawn(async move {
-            let ended = answer(number, &mut responses, accepts, assigned).await;
-            *failed.lock() = Some(ended.map_or_else(|error| format!("{error:#}"), |()| "it ended".to_owned()));
-        });
-        Ok(Self { client, reports, reading })
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.reading.abort();
-    }
-}
-
-/// Does what a worker has to do besides reporting.
-async fn answer(
-    worker: usize,
-    responses: &mut Streaming<courant_proto::v1::WorkResponse>,
-    requests: mpsc::WeakSender<WorkRequest>,
-    assigned: Assigned,
-) -> anyhow::Result<()> {
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    loop {
-        let message = tokio::select! {
-            message = responses.message() => message?.context("the server ended the stream")?.message,
-            _ = beat.tick() => {
-                let Some(requests) = requests.upgrade() else { return Ok(()) };
-                // When the queue is full, what is in it is a sign of life.
-                let _ = requests.try_send(WorkRequest { message: Some(Out::Heartbeat(Heartbeat { number: 0 })) });
-                continue;
-            }
-        };
-        match message {
-            Some(In::Assignment(assignment)) => {
-                let attempt = assignment.attempt.context("an assignment without an attempt")?;
-                let accepted = Out::Accepted(Accepted { attempt: Some(attempt.clone()) });
-                let Some(requests) = requests.upgrade() else { return Ok(()) };
-                requests.send(WorkRequest { message: Some(accepted) }).await?;
-                assigned.send((worker, attempt))?;
-            }
-            Some(In::LeaseLost(lost)) => bail!("the server refused a report of {lost:?}"),
-            Some(In::Cancel(cancel)) => bail!("the server asked to stop {cancel:?}"),
-            _ => {}
-        }
-    }
-}
-
-async fn connect(courant: &Courant) -> anyhow::Result<Channel> {
-    Ok(Endpoint::from_shared(format!("http://{}", courant.grpc))?.tcp_nodelay(true).connect().await?)
 }
 
 async fn submit(courant: &Courant, channel: &Channel, topic: &Submission) -> anyhow::Result<String> {
