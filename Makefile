@@ -192,10 +192,13 @@ deny: ## The same, with cargo-deny built first; and known vulnerabilities, which
 	$(if $(DENY),,cargo install --locked --root $(TARGET)/tools cargo-deny)
 	$(or $(DENY),$(TARGET)/tools/bin/cargo-deny) --locked check
 
+# As many as there may be: a connection takes one in the server and one in the client.
+OPEN_FILES := ulimit -Sn $$(ulimit -Hn)
+
 # The server on core 0, clients and workers on core 1, so that the processor time of each can be told apart.
 .PHONY: bench
-bench: build ## Jobs, latency, submits, pages and idle watches; five rounds of each; ROWS="jobs single" chooses
-	taskset -c 1 $(TARGET)/release/bench $(ROWS) --json $(TARGET)/bench.json
+bench: build ## Jobs, submits, pages, and what the bridge carries; five rounds of each; ROWS="jobs topics --rounds 3" chooses
+	$(OPEN_FILES) && taskset -c 1 $(TARGET)/release/bench $(ROWS) --json $(TARGET)/bench.json
 
 # The examples are those that test-rust has built.
 .PHONY: bench-check
@@ -204,13 +207,14 @@ bench-check: build packages ## Count instructions of the hot path and compare wi
 	tests/bench/instructions.py $(TARGET)/release/examples/instructions $(COUNT)
 
 .PHONY: bench-peers
-bench-peers: build $(DONE)/peers ## The same jobs through BullMQ, graphile-worker and pg-boss beside Courant, in turns; ROWS as above
-	tests/bench/peers.py --rows "$(or $(ROWS),jobs single)" --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
+bench-peers: build $(DONE)/peers ## Other job queues and WebSocket servers beside Courant, in turns; ROWS="jobs topics", ROUNDS=3
+	$(OPEN_FILES) && tests/bench/peers.py --rows "$(or $(ROWS),jobs single)" --rounds $(or $(ROUNDS),5) --bench $(TARGET)/release/bench --json $(TARGET)/bench-peers.json
 
-$(DONE)/peers: tests/bench/peers/package-lock.json
+$(DONE)/peers: tests/bench/peers/package-lock.json tests/bench/peers/requirements.txt $(DONE)/venv
 	@tests/setup/need node 20.19 npm 10
 	@COURANT_BENCH_PEERS=1 tests/setup/packages
 	$(NPM_INSTALL) --prefix tests/bench/peers
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/bench/peers/requirements.txt
 	@mkdir -p $(@D) && touch $@
 
 .PHONY: bench-queues

@@ -195,8 +195,8 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Connections to the server for streams of users. With the bound on streams in all (8,192) each has about 1,024, a quarter
 /// of what the server takes on one.
 pub const STREAM_CONNECTIONS: usize = 8;
-/// Half of what a server with default limits takes on all connections for streams of users.
-pub const MOST_STREAMS: usize = STREAM_CONNECTIONS * 2_048;
+/// The server follows 100,000 scopes for one bridge; the rest is for those that end while others begin.
+pub const MOST_STREAMS: usize = 90_000;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -216,9 +216,7 @@ pub enum ConfigError {
     #[error("{0} must be at least 1")]
     Zero(&'static str),
     /// The server would not take so many.
-    #[error(
-        "--max-upstream-streams {0} is more than {MOST_STREAMS}: the server takes a limited number on each connection"
-    )]
+    #[error("--max-upstream-streams {0} is more than {MOST_STREAMS}: the server follows 100000 scopes for one bridge")]
     Streams(usize),
 }
 

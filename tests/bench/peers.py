@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures Courant and other job queues in turns, in one run: stores and servers on one core, clients and workers on another.
+"""Measures Courant, other job queues and other WebSocket servers in turns, in one run: stores and servers on one core, clients
+and workers on another.
 
 A figure means something only beside the figures of the same run: machines differ, and so do hours on one machine. So the
 rounds of all are interleaved, and the ratios are those of the same round.
@@ -19,10 +20,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import socket_peers
+
 HERE = Path(__file__).parent
 SERVER_CORE, CLIENT_CORE = "0", "1"
 TICKS = os.sysconf("SC_CLK_TCK")
-ROWS = ("jobs", "single")
+JOB_ROWS = ("jobs", "single")
+ROWS = JOB_ROWS + socket_peers.ROWS
 # How many times as good Courant is: more is better of the first two, less of the last.
 RATIOS = {"jobs/s": "jobs", "jobs per CPU s of all": "jobs", "single p50 ms": "single"}
 
@@ -191,16 +195,9 @@ def rows_in(text):
     return [row for row in ROWS if row in rows]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=rows_in, default=list(ROWS), help="what to measure; default jobs,single")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--bench", default="target/release/bench")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("queues", nargs="*", help="parts of the names of the queues to measure; default all")
-    arguments = parser.parse_args()
-    jobs, rows = arguments.jobs, arguments.rows
+def measure_queues(parser, arguments, rows):
+    """The rows of jobs; gives back what goes into the report, and the table."""
+    jobs = arguments.jobs
     queues = {
         "Courant": lambda: courant(jobs, rows, arguments.bench, "stream"),
         "Courant, a call for each submit": lambda: courant(jobs, rows, arguments.bench, "calls"),
@@ -210,19 +207,42 @@ def main():
         "pg-boss": lambda: on_postgres("pgboss.mjs", jobs // 4, rows),
     }
     chosen = {name: run for name, run in queues.items()
-              if not arguments.queues or any(word.lower() in name.lower() for word in arguments.queues)}
+              if not arguments.peers or any(word.lower() in name.lower() for word in arguments.peers)}
     if not chosen:
-        parser.error(f"no queue has a name with {arguments.queues}; there are {', '.join(queues)}")
+        parser.error(f"no queue has a name with {arguments.peers}; there are {', '.join(queues)}")
     results = {name: [] for name in chosen}
     for _ in range(arguments.rounds):
         for name, run in chosen.items():
             results[name].append(run())
             print(name, {key: round(value, 2) for key, value in results[name][-1].items()}, flush=True)
-    summary, lines = table(results, rows)
+    return table(results, rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=rows_in, default=list(JOB_ROWS), help="what to measure; default jobs,single")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--bench", default="target/release/bench")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--options", default="", help="for `bench` in the rows about sockets, such as '--step-seconds 1'")
+    parser.add_argument("peers", nargs="*", help="parts of the names of whom to measure; default all")
+    arguments = parser.parse_args()
+    rows_of_jobs = [row for row in arguments.rows if row in JOB_ROWS]
+    rows_of_sockets = [row for row in arguments.rows if row in socket_peers.ROWS]
     facts = machine()
-    print(f"\n{lines}\n\n{facts['cores']} cores of {facts['cpu']}, Linux {facts['kernel']}, commit {facts['commit']}")
+    report, tables = {"machine": facts, "jobs": arguments.jobs}, []
+    if rows_of_jobs:
+        report["queues"], lines = measure_queues(parser, arguments, rows_of_jobs)
+        tables.append(lines)
+    if rows_of_sockets:
+        cores, options = (SERVER_CORE, CLIENT_CORE), arguments.options.split()
+        report["sockets"], lines = socket_peers.measure(arguments.bench, cores, rows_of_sockets, arguments.rounds,
+                                                        arguments.peers, options)
+        tables.append(lines)
+    tables.append(f"{facts['cores']} cores of {facts['cpu']}, Linux {facts['kernel']}, commit {facts['commit']}")
+    print("", *tables, sep="\n\n")
     if arguments.json:
-        report = {"machine": facts, "jobs": jobs, "queues": summary}
         arguments.json.write_text(json.dumps(report, indent=1))
 
 

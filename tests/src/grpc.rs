@@ -32,6 +32,12 @@ impl Interceptor for Bearer {
     }
 }
 
+impl Bearer {
+    pub(crate) fn new(token: &str) -> anyhow::Result<Self> {
+        Ok(Self(Some(format!("Bearer {token}").parse()?)))
+    }
+}
+
 /// The job service for one user.
 #[derive(Clone)]
 pub struct Jobs {
@@ -42,7 +48,12 @@ pub struct Jobs {
 impl Jobs {
     /// Connects with a token.
     pub async fn connect(address: &str, token: &str) -> anyhow::Result<Self> {
-        Self::dial(address, Bearer(Some(format!("Bearer {token}").parse()?))).await
+        Self::dial(address, Bearer::new(token)?).await
+    }
+
+    /// With a token, on a connection that others use too.
+    pub(crate) fn over(channel: Channel, token: &str) -> anyhow::Result<Self> {
+        Ok(Self { client: JobServiceClient::with_interceptor(channel, Bearer::new(token)?) })
     }
 
     /// Connects without a token.

@@ -26,6 +26,20 @@ pub fn pdf_worker() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The processes of a group, by their ids.
+pub(crate) fn group_members(group: i32) -> anyhow::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // "1234 (courant) S 1200 1199 …": after the name, state and parent comes the process group.
+        let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(2)?.parse::<i32>().ok());
+        if of == Some(group) {
+            found.extend(entry.file_name().to_string_lossy().parse::<u32>());
+        }
+    }
+    Ok(found)
+}
+
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub struct Ran {

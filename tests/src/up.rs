@@ -143,16 +143,12 @@ impl Up {
 
     /// The program itself and the processes it started, by their ids.
     pub fn processes(&self) -> anyhow::Result<Vec<u32>> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")?.flatten() {
-            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            // "1234 (courant) S 1200 1199 …": after the name, state and parent comes the process group.
-            let group = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(2)?.parse::<i32>().ok());
-            if group == Some(self.group) {
-                found.extend(entry.file_name().to_string_lossy().parse::<u32>());
-            }
-        }
-        Ok(found)
+        program::group_members(self.group)
+    }
+
+    /// The process group of the program and all it started.
+    pub(crate) const fn group(&self) -> i32 {
+        self.group
     }
 
     /// How much memory the program itself takes, without its child processes, in bytes.

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use crate::Up;
 
 /// Clock ticks in a second, as `/proc` counts them: fixed by Linux for user space.
-const TICKS: f64 = 100.0;
+pub const TICKS: f64 = 100.0;
 
 /// Seconds used so far.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Used {
 }
 
 /// User and system time of a process and its children that have ended.
-fn seconds(process: &str) -> anyhow::Result<f64> {
+pub fn seconds(process: &str) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The name in parentheses may hold spaces. After it come the state and then fields 4 and on; 14 to 17 are the times.
     let (_, rest) = stat.rsplit_once(')').context("a stat without a name")?;

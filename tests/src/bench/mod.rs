@@ -1,27 +1,31 @@
-//! Measures the whole system through its real binaries: jobs a second, latency, submits, pages, the cost of idle watches.
+//! Measures the whole system through its real binaries: jobs per second, latency, submits, pages, the cost of idle watches, and
+//! in [`sockets`] what the bridge carries.
 //!
 //! The server runs on one core and everything else (clients, workers, watchers) in this process on another, so that the
 //! processor seconds of each can be told apart. Every row is measured several times on a fresh data folder; the table shows
 //! the median and the range.
 
 mod cpu;
-mod idle;
+mod flags;
 mod jobs;
 mod load;
 mod machine;
 mod pages;
 mod report;
 mod single;
+mod sockets;
 mod submits;
+mod watched;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
 
 use self::load::Way;
 use self::machine::Machine;
 pub use self::report::Row;
+use self::sockets::SocketOptions;
 use crate::Up;
 
 /// What to measure, and how.
@@ -39,15 +43,17 @@ pub struct Options {
     /// How documents are submitted; none: each way in turn.
     #[arg(long, value_enum)]
     pub way: Option<Way>,
-    /// Seconds for which idle watches are observed.
+    /// Seconds for which the watches of `watched` are observed.
     #[arg(long, default_value_t = 60)]
-    pub idle_seconds: u64,
+    pub watched_seconds: u64,
     /// The core of the server. This process should run on another one: `taskset -c 1`.
     #[arg(long, default_value_t = 0)]
     pub server_core: u32,
     /// Also write the figures to this file, as JSON with what is known of the machine.
     #[arg(long)]
     pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub sockets: SocketOptions,
 }
 
 /// A group of rows.
@@ -64,7 +70,21 @@ pub enum Measure {
     /// Small pages of PDFs: one document alone, and eight at once.
     Pages,
     /// Waiting jobs that are watched while nothing happens.
+    Watched,
+    /// One topic with many browsers: as fast as it goes, and at a fixed rate.
+    Fanout,
+    /// Many topics with one browser each, as fast as it goes.
+    Topics,
+    /// The same at a fixed rate.
+    Latency,
+    /// Memory of connections on which nothing happens.
     Idle,
+    /// Browsers that connect, sign in and subscribe.
+    Connect,
+    /// Browsers that lose the bridge, leave, or do not read.
+    Storm,
+    /// How cost grows with connections, topics, jobs and bytes.
+    Growth,
 }
 
 impl Options {
@@ -77,6 +97,11 @@ impl Options {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let all = Measure::value_variants().to_vec();
     let chosen = if options.rows.is_empty() { all } else { options.rows.clone() };
+    if options.sockets.peer.is_some()
+        && let Some(alone) = chosen.iter().find(|measure| !sockets::has_peers(**measure))
+    {
+        bail!("--peer: {alone:?} measures Courant alone; name only rows that other servers have too");
+    }
     let mut rows = Vec::new();
     for measure in chosen {
         let new = match measure {
@@ -110,7 +135,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 rows
             }
             Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
-            Measure::Idle => vec![idle::measure(&options, 200).await?, idle::measure(&options, 1000).await?],
+            Measure::Watched => vec![watched::measure(&options, 200).await?, watched::measure(&options, 1000).await?],
+            of_sockets => sockets::measure(&options, of_sockets).await?,
         };
         new.iter().for_each(|row| println!("{row}"));
         rows.extend(new);
@@ -119,37 +145,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         std::fs::write(path, report::json(&Machine::read(), &rows)?)
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
+    let failed = rows.iter().filter(|row| row.failed()).count();
+    ensure!(failed == 0, "{failed} of {} rows are without rounds that failed; see above", rows.len());
     Ok(())
 }
 
 /// A server on its core, without limits that a single user of a benchmark would meet.
 async fn server(options: &Options, workers: usize) -> anyhow::Result<Up> {
     let workers = workers.to_string();
-    let flags = [
-        "--workers",
-        &workers,
-        "--log",
-        "warn",
-        "--quota-waiting",
-        "0",
-        "--quota-submits-per-minute",
-        "0",
-        "--quota-bytes-per-day",
-        "0",
-        "--owner-share",
-        "1",
-        "--max-connections-per-user",
-        "10000",
-        "--max-connections-per-address",
-        "10000",
-        "--max-http-connections-per-address",
-        "10000",
-        "--max-attempts-per-minute",
-        "1000000",
-        "--max-topics-per-user",
-        "100000",
-        "--max-streams-per-user",
-        "10000",
-    ];
+    let own = ["--workers", &workers, "--log", "warn"];
+    let flags: Vec<&str> = own.iter().chain(flags::SERVER).chain(flags::BRIDGE).copied().collect();
     Up::pinned(options.server_core, &flags).await
 }

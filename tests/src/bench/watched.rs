@@ -8,7 +8,7 @@ use super::{Options, Row, server};
 use crate::ws::Socket;
 
 pub async fn measure(options: &Options, jobs: usize) -> anyhow::Result<Row> {
-    let mut row = Row::new(format!("idle: {jobs} waiting jobs, each watched, for {} s", options.idle_seconds));
+    let mut row = Row::new(format!("watched: {jobs} waiting jobs, each watched, for {} s", options.watched_seconds));
     let up = server(options, 0).await?;
     let clients = owners(&up, 1).await?;
     let token = up.token("owner-0", &[], crate::up::HOUR)?;
@@ -24,7 +24,7 @@ pub async fn measure(options: &Options, jobs: usize) -> anyhow::Result<Row> {
     // What follows from the last submit is over by then.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let (begun, used) = (Instant::now(), Used::now(&up)?);
-    tokio::time::sleep(Duration::from_secs(options.idle_seconds)).await;
+    tokio::time::sleep(Duration::from_secs(options.watched_seconds)).await;
     let (server, _) = Used::since(used, &up)?;
     row.add("% of a core", server / begun.elapsed().as_secs_f64() * 100.0);
     Ok(row)
