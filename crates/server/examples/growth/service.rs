@@ -72,11 +72,8 @@ pub fn api(services: &Arc<Services>) -> anyhow::Result<Jobs> {
 pub fn by_admin<T>(message: T) -> tonic::Request<T> {
     let expires = SystemTime::now() + Duration::from_secs(3600);
     let mut request = tonic::Request::new(message);
-    request.extensions_mut().insert(Identity {
-        subject: "admin".to_owned(),
-        roles: BTreeSet::from([Role::Admin]),
-        expires,
-    });
+    let identity = Identity { subject: "admin".to_owned(), roles: BTreeSet::from([Role::Admin]), expires };
+    request.extensions_mut().insert(Arc::new(identity));
     request
 }
 
