@@ -57,13 +57,16 @@ async fn serve(
     let _memory = jobs.services.shares.upload_memory.take(user, UNDER_WAY_MEMORY, idle).await?;
     let mut body = IncomingBody::begin(&jobs.services, user, 0).await?;
     let mut under_way = FuturesUnordered::new();
-    let (mut bytes, mut reading, mut end) = (0, true, Ok(()));
+    let (mut bytes, mut reading, mut end, mut answered) = (0, true, Ok(()), true);
     loop {
         let has_capacity = under_way.len() < MAX_UNDER_WAY && bytes < MAX_BYTES;
         tokio::select! {
             Some((length, answer)) = under_way.next() => {
                 bytes -= length;
-                deliver(answers, answer, idle).await?;
+                // What was read is done to its end, whether or not somebody reads the answers.
+                if answered && let Err(error) = deliver(answers, answer, idle).await {
+                    (answered, reading, end) = (false, false, Err(error));
+                }
             }
             next = body.next(next(&mut inbound)), if reading && has_capacity => match next {
                 Ok(Some(request)) => {
