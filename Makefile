@@ -205,6 +205,8 @@ bench: build ## Jobs, submits, pages, and what the bridge carries; five rounds o
 bench-check: build packages ## Count instructions of the hot path and compare with the committed counts; COUNT=--update commits
 	cargo build --release --workspace --examples --locked $(TEST_FEATURES)
 	tests/bench/instructions.py $(TARGET)/release/examples/instructions $(COUNT)
+	@mkdir -p $(TARGET)/growth
+	$(TARGET)/release/examples/growth --most 1000 --folder $(TARGET)/growth >$(TARGET)/growth/table # that it still runs
 
 .PHONY: bench-peers
 bench-peers: build $(DONE)/peers ## Other job queues and WebSocket servers beside Courant, in turns; ROWS="jobs topics", ROUNDS=3
