@@ -55,13 +55,14 @@ struct OpenWatches {
     ended: Option<Status>,
 }
 
-type Queue = mpsc::Sender<Result<WatchJobsResponse, Status>>;
+/// Boxed: a channel has room for 32 of these from the beginning, and a step is half a kilobyte.
+type Queue = mpsc::Sender<Box<Result<WatchJobsResponse, Status>>>;
 
 /// The steps of one watch. Dropping it ends the watch.
 pub struct Steps {
     link: Arc<Link>,
     scope: i64,
-    queue: mpsc::Receiver<Result<WatchJobsResponse, Status>>,
+    queue: mpsc::Receiver<Box<Result<WatchJobsResponse, Status>>>,
     /// Steps that were taken since credit was given last.
     taken: usize,
 }
@@ -158,7 +159,7 @@ impl Link {
             None => return,
         };
         let ends = step.is_err();
-        if queue.try_send(step).is_err() {
+        if queue.try_send(Box::new(step)).is_err() {
             tracing::error!(scope, "the server sent more than it had credit for");
             open.queues.remove(&scope);
         } else if ends {
@@ -171,7 +172,7 @@ impl Link {
         open.ended = Some(status.clone());
         for (_, queue) in open.queues.drain() {
             // Where it is full, the end of the queue says as much.
-            let _ = queue.try_send(Err(status.clone()));
+            let _ = queue.try_send(Box::new(Err(status.clone())));
         }
     }
 }
@@ -187,7 +188,7 @@ impl Stream for Steps {
             self.link.ask(Ask::Credit(AddCredit { scope, steps }));
             self.taken = 0;
         }
-        Poll::Ready(step)
+        Poll::Ready(step.map(|step| *step))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where topics' updates come from: watches on the server, and what the bridge knows of itself. Each kind of topic has its
 //! file, which opens a stream and turns what comes into updates, encoded once for all subscribers.
 //!
-//! Here a stream is one gRPC call for each topic. Another [`Upstream`] may share one among all: topics cannot tell.
+//! All topics of jobs share one stream to the server ([`crate::server`]), the others have one each: topics cannot tell.
 
 mod admin;
 mod content;
