@@ -88,7 +88,7 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_TOPICS_PER_USER", default_value_t = Limits::DEFAULT.bounds.topics_per_user, value_name = "N")]
     pub max_topics_per_user: usize,
 
-    /// Streams from the server at once, of all users; more than one topic of several users need only one
+    /// Topics followed at the server and streams from it at once, of all users; a topic of several users counts once
     #[arg(long, env = "COURANT_MAX_UPSTREAM_STREAMS", default_value_t = Limits::DEFAULT.bounds.streams.total, value_name = "N")]
     pub max_upstream_streams: usize,
 

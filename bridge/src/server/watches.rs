@@ -41,7 +41,7 @@ pub struct Watches {
     link: Arc<Mutex<Option<Arc<Link>>>>,
 }
 
-/// One stream.
+/// A stream to the server and the watches on it.
 struct Link {
     /// Not bounded by itself: a watch has one request to begin, one to end, and one for each half of its credit.
     requests: mpsc::UnboundedSender<WatchScopesRequest>,

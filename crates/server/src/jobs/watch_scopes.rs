@@ -194,7 +194,7 @@ struct ScopeOutlet {
 impl Outlet<ScopeStep> for ScopeOutlet {
     async fn send(&self, step: ScopeStep) -> bool {
         let send = async {
-            // Never closed.
+            // The semaphore is never closed, so this waits until there is credit.
             if let Ok(credit) = self.credit.acquire().await {
                 credit.forget();
             }

@@ -206,7 +206,8 @@ impl Report<'_> {
 
     /// Pages that wait together, in one append with their artifacts. An error says that none was taken.
     pub(super) async fn pages(&self, reports: Vec<v1::ReportPage>) -> Result<(), Error> {
-        let pages = reports.into_iter().map(page_in).collect::<Result<Vec<_>, _>>()?;
+        let limit = self.services.config.max_artifact_bytes;
+        let pages = reports.into_iter().map(|report| page_in(report, limit)).collect::<Result<Vec<_>, _>>()?;
         let job = self.held_job()?;
         let new = pages.iter().filter(|(page, _)| !job.pages.is_done(page.number));
         let new: Vec<(u32, Bytes)> = new.map(|(page, artifact)| (page.number, artifact.clone())).collect();
@@ -333,7 +334,10 @@ fn counting_all_parts(job: &Job, reported: Progress) -> Progress {
 }
 
 /// A page and its artifact, which is empty when it was stored before.
-fn page_in(report: v1::ReportPage) -> Result<(Page, Bytes), Error> {
+fn page_in(report: v1::ReportPage, limit: u64) -> Result<(Page, Bytes), Error> {
+    if report.artifact.len() as u64 > limit {
+        return Err(Error::field("page.artifact", format!("must have at most {limit} bytes, as any artifact")));
+    }
     if report.artifact.len() > MAX_BLOB_BYTES {
         let problem = format!("must have at most {MAX_BLOB_BYTES} bytes; write a larger one with WriteArtifact");
         return Err(Error::field("page.artifact", problem));

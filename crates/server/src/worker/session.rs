@@ -151,7 +151,7 @@ fn welcome(services: &Services, worker: &WorkerId, kept: &[Holder]) -> Out {
         lease_duration: Some(convert::duration(config.lease)),
         in_flight: kept.iter().map(|holder| holder.wire(&services.credentials, worker)).collect(),
         max_artifact_bytes: config.max_artifact_bytes as i64,
-        max_page_artifact_bytes: services.files.small_bytes() as i64,
+        max_page_artifact_bytes: config.max_artifact_bytes.min(services.files.small_bytes() as u64) as i64,
     })
 }
 

@@ -181,3 +181,18 @@ async fn artifacts_that_are_too_large_for_a_report_and_those_of_lost_attempts_ar
     assert!(matches!(lost, work_response::Message::LeaseLost(_)), "{lost:?}");
     assert_eq!(world.files(), files);
 }
+
+#[tokio::test]
+async fn the_limit_of_artifacts_holds_for_those_within_reports() {
+    let world = World::tuned(|config| config.max_artifact_bytes = 8).await;
+    let id = submit(&world, 10).await;
+    let mut worker = world.worker("w").await;
+    assert_eq!(worker.welcome.max_page_artifact_bytes, 8);
+    let at = worker.take().await.attempt.unwrap();
+    worker.plan(&at, 2).await;
+    worker.send(page_with(&at, 1, vec![b'a'; 8])).await;
+    worker.send(page_with(&at, 2, vec![b'b'; 9])).await;
+    worker.sync().await;
+    let job = world.job("alice", &id).await;
+    assert_eq!((job.error.unwrap().code.as_str(), job.pages_done), ("INVALID_REPORT", 1));
+}
