@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
@@ -15,6 +15,10 @@ use crate::{Shutdown, raise_open_files};
 
 /// For blocking work that goes on when a program has ended, such as writing to a stuck disk. Longer is not waited for.
 const BLOCKING_WORK: Duration = Duration::from_secs(2);
+
+/// Connections that wait to be accepted; one more is dropped, and its client tries again after a second. Linux allows no more
+/// than this unless it is told to (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +51,15 @@ pub fn run<T, E: From<io::Error>>(
 
 /// Listens on the address that was given with a flag, named without dashes.
 pub async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause })
+    try_listen(address).map_err(|cause| ListenError { flag, address, cause })
+}
+
+fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A program that is started again takes its address at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// How a program ends: an error is written to standard error, after the program's name.
