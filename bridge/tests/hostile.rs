@@ -210,6 +210,51 @@ async fn stalled_uploads_of_one_user_and_one_address_leave_sockets_to_others() {
     bob_is_served_soon(&stage, "while uploads stall").await;
 }
 
+/// Connections that one address may hold, held by idle ones.
+async fn hold_all_places_of_elsewhere(stage: &Stage, count: usize) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut socket = from_elsewhere(stage).await;
+        socket.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        socket.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        held.push(socket);
+    }
+    held
+}
+
+fn few_places(config: &mut courant_bridge::Config) {
+    config.limits.sockets = 60;
+    config.limits.sockets_per_address = 20;
+    config.times.header = Duration::from_secs(3600);
+}
+
+#[tokio::test]
+async fn everybody_in_a_storm_who_finds_no_place_is_told_so() {
+    let stage = Stage::with(few_places).await;
+    bob_is_served_soon(&stage, "quiet").await;
+    let _held = hold_all_places_of_elsewhere(&stage, 20).await;
+    let storm = (0..300).map(|_| async {
+        let mut socket = from_elsewhere(&stage).await;
+        socket.write_all(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        answer(&mut socket).await
+    });
+    let (answers, ()) =
+        tokio::join!(futures::future::join_all(storm), bob_is_served_soon(&stage, "while a storm is refused"));
+    for (status, text) in answers {
+        assert!(status == 429 && text.contains("retry-after: 1") && text.ends_with("\"retryable\":true}"), "{text}");
+    }
+    // A client that takes an answer before its request for a fault gets one after it.
+    let http = reqwest::Client::builder().local_address(std::net::IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    for _ in 0..20 {
+        let refused = http.post(stage.url("/v1/jobs")).body(vec![b'x'; 200_000]).send().await.unwrap();
+        assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    }
+    // One that asks nothing is told as well.
+    assert_eq!(answer(&mut from_elsewhere(&stage).await).await.0, 429);
+}
+
 #[tokio::test]
 async fn a_full_bridge_says_so_and_drains_at_once() {
     let stage = Stage::with(|config| {
