@@ -1,13 +1,15 @@
 //! HTTP connections: how many there are in all and from one network. A connection that has become a WebSocket, an event
-//! stream or a poll is counted among those instead (`connection::permits`).
+//! stream or a poll is counted among those instead (`connection::permits`); one of HTTP/2 as long as it has any.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use courant_proto::v1::ErrorReason;
 use courant_tls::{Network, network};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::api_error::{ApiError, Code};
 use crate::metrics::Limit;
@@ -33,6 +35,10 @@ pub struct SocketPermit(Arc<Acquired>);
 struct Acquired {
     sockets: Arc<Sockets>,
     network: Network,
+    /// For how much of what it does it is counted elsewhere. Changes under the lock of the counts.
+    lent: AtomicUsize,
+    /// Came back where there was no room for it.
+    surplus: CancellationToken,
 }
 
 /// The connection is counted elsewhere until this is dropped.
@@ -49,6 +55,15 @@ impl Sockets {
     pub fn acquire(self: &Arc<Self>, address: IpAddr) -> Result<SocketPermit, Limit> {
         let network = network(address);
         let mut counts = self.counts.lock();
+        self.check(&counts, network)?;
+        counts.add(network);
+        drop(counts);
+        let (sockets, lent, surplus) = (self.clone(), AtomicUsize::new(0), CancellationToken::new());
+        Ok(SocketPermit(Arc::new(Acquired { sockets, network, lent, surplus })))
+    }
+
+    /// Whether there is room for one more.
+    fn check(&self, counts: &SocketCounts, network: Network) -> Result<(), Limit> {
         let free = self.total.saturating_sub(counts.total);
         let held = counts.networks.get(&network).copied().unwrap_or_default();
         if free == 0 {
@@ -57,8 +72,7 @@ impl Sockets {
         if held >= self.per_address || (self.per_address < self.total && held >= free) {
             return Err(Limit::SocketsPerAddress);
         }
-        counts.add(network);
-        Ok(SocketPermit(Arc::new(Acquired { sockets: self.clone(), network })))
+        Ok(())
     }
 }
 
@@ -82,16 +96,34 @@ impl SocketCounts {
 impl SocketPermit {
     /// Gives the place back for a time: what the connection does meanwhile is counted elsewhere.
     pub fn release_for_upgrade(&self) -> UpgradedSocket {
-        self.0.sockets.counts.lock().remove(self.0.network);
+        let Acquired { sockets, network, lent, .. } = &*self.0;
+        let mut counts = sockets.counts.lock();
+        if lent.fetch_add(1, Ordering::Relaxed) == 0 {
+            counts.remove(*network);
+        }
         UpgradedSocket(self.clone())
+    }
+
+    /// Waits until the connection has to end after what it does now: it has come back, and its place is taken.
+    pub async fn is_surplus(&self) {
+        self.0.surplus.cancelled().await;
     }
 }
 
 impl Drop for UpgradedSocket {
     fn drop(&mut self) {
-        let Acquired { sockets, network } = &*self.0.0;
-        // Never refused: the connection is there, and closes soon unless it asks again.
-        sockets.counts.lock().add(*network);
+        let Acquired { sockets, network, lent, surplus } = &*self.0.0;
+        let mut counts = sockets.counts.lock();
+        if lent.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
+        let refused = sockets.check(&counts, *network).is_err();
+        // Counted all the same: the connection is there.
+        counts.add(*network);
+        drop(counts);
+        if refused {
+            surplus.cancel();
+        }
     }
 }
 
@@ -140,16 +172,36 @@ mod tests {
         assert!(sockets.counts.lock().networks.is_empty());
     }
 
+    fn is_surplus(permit: &SocketPermit) -> bool {
+        permit.0.surplus.is_cancelled()
+    }
+
     #[test]
-    fn what_is_lent_is_free_meanwhile() {
+    fn what_is_lent_is_free_meanwhile_and_has_to_end_when_its_place_is_taken() {
         let sockets = Sockets::new(1, 1);
         let permit = sockets.acquire(at(1)).unwrap();
         assert_eq!(sockets.acquire(at(2)).unwrap_err(), Limit::Sockets);
+        drop(permit.release_for_upgrade());
+        assert!(!is_surplus(&permit));
         let lent = permit.release_for_upgrade();
         let other = sockets.acquire(at(2)).unwrap();
         drop(lent);
+        assert!(is_surplus(&permit) && !is_surplus(&other));
         assert_eq!(sockets.counts.lock().total, 2);
         drop((permit, other));
         assert_eq!(sockets.counts.lock().total, 0);
+    }
+
+    #[test]
+    fn a_connection_with_many_event_streams_is_lent_once() {
+        let sockets = Sockets::new(3, 3);
+        let permit = sockets.acquire(at(1)).unwrap();
+        let (first, second) = (permit.release_for_upgrade(), permit.release_for_upgrade());
+        assert_eq!(sockets.counts.lock().total, 0);
+        drop(first);
+        assert_eq!(sockets.counts.lock().total, 0);
+        drop(second);
+        assert_eq!(sockets.counts.lock().total, 1);
+        assert!(!is_surplus(&permit));
     }
 }

@@ -305,6 +305,46 @@ async fn event_streams_and_polls_are_no_http_connections_among_others() {
 }
 
 #[tokio::test]
+async fn polls_that_come_back_at_once_take_no_places_that_others_need() {
+    let stage = Stage::with(|config| {
+        config.limits.sockets = 16;
+        config.limits.sockets_per_address = 8;
+        // Who has a place keeps it for the whole story.
+        config.times.header = Duration::from_secs(3600);
+        config.times.poll = Duration::from_secs(3600);
+    })
+    .await;
+    let mut polls = Vec::new();
+    for _ in 0..40 {
+        let mut socket = from_elsewhere(&stage).await;
+        let path = "/v1/events:poll?topic=mine";
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", token("mallory"));
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut first = [0; 12];
+        socket.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        polls.push(socket);
+    }
+    stage.server.submit("A", "mallory", "doc").await;
+    stage.metrics_show("connections 0").await;
+    bob_is_served_soon(&stage, "after polls have come back").await;
+    // Each has its whole answer; those that found no place are closed after it.
+    let mut closed = 0;
+    for socket in &mut polls {
+        let mut text = Vec::new();
+        let whole = async {
+            while !text.ends_with(b"\r\n0\r\n\r\n") {
+                assert!(socket.read_buf(&mut text).await.unwrap() > 0, "cut: {}", String::from_utf8_lossy(&text));
+            }
+        };
+        tokio::time::timeout(PATIENCE, whole).await.expect("no answer");
+        let end = tokio::time::timeout(Duration::from_millis(50), socket.read(&mut [0])).await;
+        closed += usize::from(matches!(end, Ok(Ok(0))));
+    }
+    assert!((32..40).contains(&closed), "{closed}");
+}
+
+#[tokio::test]
 async fn a_trickle_holds_an_upload_only_for_a_while() {
     let stage = Stage::with(|config| {
         config.times.body = Duration::from_millis(200);

@@ -60,7 +60,7 @@ impl Connection {
     }
 
     async fn http1(self, socket: Socket) -> hyper::Result<()> {
-        let app = self.app.clone();
+        let (app, permit) = (self.app.clone(), self.permit.clone());
         let service = service_fn(move |request| self.router.clone().call(self.request(request)));
         let conversation = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -72,6 +72,7 @@ impl Connection {
         tokio::select! {
             ended = conversation.as_mut() => return ended,
             () = app.drain.cancelled() => {}
+            () = permit.is_surplus() => {}
         }
         conversation.as_mut().graceful_shutdown();
         conversation.await
