@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 use courant_runtime::logging::Occasional;
-use courant_runtime::raise_open_files;
+use courant_runtime::{raise_open_files, warn_if_too_few_open_files};
 use courant_tls::{Protocol, ServerTls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +31,8 @@ const REFUSALS: usize = 4096;
 const TLS_REFUSALS: usize = 1024;
 /// Of these from one address.
 const TLS_REFUSALS_PER_ADDRESS: usize = 256;
+/// Open files besides connections of clients: those to the server, and what every process has.
+const OTHER_FILES: usize = 256;
 
 pub(super) struct Acceptor {
     app: Arc<App>,
@@ -50,6 +52,11 @@ struct Answers {
 impl Acceptor {
     pub(super) fn new(app: &Arc<App>) -> Self {
         let limits = &app.config.limits;
+        let refusals = most_refusals();
+        warn_if_too_few_open_files(
+            &[("--max-http-connections", limits.sockets), ("--max-connections", limits.connections)],
+            refusals + OTHER_FILES,
+        );
         // Behind a proxy all come from its address.
         let per_address = |all, one| if app.config.trust_forwarded { all } else { one };
         let tls_refusals_per_address = per_address(TLS_REFUSALS, TLS_REFUSALS_PER_ADDRESS);
@@ -57,7 +64,7 @@ impl Acceptor {
             app: app.clone(),
             router: router(app.clone()),
             sockets: Sockets::new(limits.sockets, per_address(limits.sockets, limits.sockets_per_address)),
-            refusals: Refusals::new(most_refusals()),
+            refusals: Refusals::new(refusals),
             tls_refusals: Sockets::new(TLS_REFUSALS, tls_refusals_per_address),
             answers: Answers { full: answer(Limit::Sockets), full_for_address: answer(Limit::SocketsPerAddress) },
         }

@@ -5,6 +5,7 @@ mod events;
 mod http;
 mod invalid_input;
 mod layers;
+mod open_files;
 mod origins;
 mod presence;
 mod protocol;

@@ -1,13 +1,13 @@
 //! Stories of a bridge that stops: in order, at once, or because it cannot go on.
 
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::program::Program;
 use crate::support::{PATIENCE, RealServer, Stage, token};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -69,41 +69,21 @@ async fn a_background_task_that_breaks_ends_the_bridge_with_the_reason() {
 #[tokio::test]
 async fn the_program_drains_at_the_first_signal_and_ends_at_the_second() {
     let server = RealServer::start().await;
-    let secret = std::env::temp_dir().join(format!("courant-bridge-test-{}", std::process::id()));
-    std::fs::write(&secret, [b'x'; 64]).unwrap();
-    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let mut bridge = tokio::process::Command::new(env!("CARGO_BIN_EXE_courant-bridge"))
-        .args(["--listen", "127.0.0.1:0", "--lame-duck", "1h", "--log", "info,courant_bridge=debug"])
-        .args(["--server", &server.url(), "--secret-file"])
-        .arg(&secret)
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(bridge.stderr.take().unwrap()).lines();
-    let mut next = async |word: &str| loop {
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says nothing").unwrap();
-        let line = line.unwrap_or_else(|| panic!("it is gone before it said {word}"));
-        if line.contains(word) {
-            return line;
-        }
-    };
-    let said = next("listen=").await;
-    let address = said.split("listen=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-    next("server available").await;
-    let pid = Pid::from_raw(bridge.id().unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
-    next("not ready, still serving").await;
+    let flags = ["--lame-duck", "1h", "--log", "info,courant_bridge=debug"];
+    let mut bridge = Program::start(&server, "", &flags);
+    let address = bridge.address().await;
+    bridge.says("server available").await;
+    kill_process(bridge.pid(), Signal::TERM).unwrap();
+    bridge.says("not ready, still serving").await;
     let probe = |path: &str| reqwest::get(format!("http://{address}{path}"));
     assert_eq!(probe("/readyz").await.unwrap().status(), 503);
     assert_eq!(probe("/livez").await.unwrap().status(), 200);
     // Both may be stopped together: nobody is warned of that.
     server.go_away();
-    let line = next(" server unavailable").await;
+    let line = bridge.says(" server unavailable").await;
     assert!(line.contains("DEBUG"), "{line}");
     let begun = Instant::now();
-    kill_process(pid, Signal::TERM).unwrap();
-    let status = tokio::time::timeout(PATIENCE, bridge.wait()).await.expect("it hangs").unwrap();
+    kill_process(bridge.pid(), Signal::TERM).unwrap();
+    let status = bridge.ended().await;
     assert!(status.success() && begun.elapsed() < Duration::from_secs(10), "{status}");
-    std::fs::remove_file(&secret).unwrap();
 }

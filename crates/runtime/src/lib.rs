@@ -15,5 +15,5 @@ pub mod supervisor;
 pub use backoff::{Backoff, doubled, jitter};
 pub use drain::Shutdown;
 pub use hex::hex;
-pub use open_files::raise_open_files;
+pub use open_files::{raise_open_files, warn_if_too_few_open_files};
 pub use start::{ListenError, exit_code, listen, run};

@@ -15,3 +15,19 @@ pub fn raise_open_files() -> Option<u64> {
     }
     getrlimit(Resource::Nofile).current
 }
+
+/// Writes a warning when the process may not open as many files as these flags allow connections and it needs besides.
+pub fn warn_if_too_few_open_files(connections: &[(&'static str, usize)], besides: usize) {
+    let Some(limit) = raise_open_files() else { return };
+    let needed = connections.iter().fold(besides, |needed, (_, count)| needed.saturating_add(*count));
+    if u64::try_from(needed).is_ok_and(|needed| needed <= limit) {
+        return;
+    }
+    let flags: Vec<_> = connections.iter().map(|(flag, count)| format!("{flag} {count}")).collect();
+    tracing::warn!(
+        limit,
+        needed,
+        "the limit of open files is too low for {}: connections will fail before; raise it (ulimit -Hn, LimitNOFILE=)",
+        flags.join(" and ")
+    );
+}

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each story file uses its own part")]
 
 pub mod client;
+pub mod program;
 pub mod proxy;
 pub mod real;
 
