@@ -45,6 +45,8 @@ pub struct Limits {
     pub sockets: usize,
     /// Of these from one address. More get 429.
     pub sockets_per_address: usize,
+    /// Requests at once on one HTTP/2 connection, event streams included. More wait at the client.
+    pub http2_streams: u32,
     /// WebSocket connections at once. More are closed with 4429.
     pub connections: usize,
     /// WebSocket connections of one user.
@@ -128,6 +130,7 @@ impl Limits {
     pub const DEFAULT: Self = Self {
         sockets: 4_000,
         sockets_per_address: 1_000,
+        http2_streams: 128,
         connections: 10_000,
         connections_per_user: 100,
         devices_per_user: 100,
@@ -253,6 +256,7 @@ impl Config {
         let counts = [
             ("sockets", limits.sockets),
             ("sockets per address", limits.sockets_per_address),
+            ("streams of an HTTP/2 connection", limits.http2_streams as usize),
             ("connections", limits.connections),
             ("connections per user", limits.connections_per_user),
             ("devices per user", limits.devices_per_user),

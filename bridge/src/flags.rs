@@ -36,6 +36,10 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::DEFAULT.sockets_per_address, value_name = "N")]
     pub max_http_connections_per_address: usize,
 
+    /// Requests at once on one HTTP/2 connection, event streams included; more wait at the client
+    #[arg(long, env = "COURANT_MAX_HTTP2_STREAMS", default_value_t = Limits::DEFAULT.http2_streams, value_name = "N")]
+    pub max_http2_streams: u32,
+
     /// WebSocket connections at once
     #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = Limits::DEFAULT.connections, value_name = "N")]
     pub max_connections: usize,
@@ -185,6 +189,7 @@ impl Flags {
         limits.connections = self.max_connections;
         limits.sockets = self.max_http_connections;
         limits.sockets_per_address = self.max_http_connections_per_address;
+        limits.http2_streams = self.max_http2_streams;
         limits.connections_per_user = self.max_connections_per_user;
         limits.devices_per_user = self.max_devices_per_user;
         limits.connections_per_address = self.max_connections_per_address;

@@ -1,10 +1,11 @@
-//! The listener: accepts, serves HTTP/1.1, and stops in order.
+//! The listener: accepts, serves HTTP/1.1 and HTTP/2, and stops in order.
 //!
 //! Draining: first the bridge is not ready but serves all the same, so that load balancers turn away (`--lame-duck`); then
 //! nothing is accepted and clients are asked to leave; what is under way finishes (`--drain`); then topics and the rest stop.
 
 mod acceptor;
 mod conversation;
+mod open_requests;
 mod refusals;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 
 mod events;
 mod http;
+mod http2;
 mod invalid_input;
 mod layers;
 mod open_files;

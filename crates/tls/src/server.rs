@@ -15,6 +15,7 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use crate::client::ClientTls;
 use crate::files::{self, TlsError, read};
 use crate::pinned::PinnedOr;
+use crate::socket::HTTP_2;
 use crate::{Socket, provider};
 
 /// The first byte of every TLS connection: a record of the handshake.
@@ -23,6 +24,8 @@ const HANDSHAKE_RECORD: u8 = 22;
 const TLS_REQUIRED: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 40\r\n\
     connection: close\r\n\r\nTLS is spoken here: begin with https://\n";
+/// The name in ALPN.
+const HTTP_1_1: &[u8] = b"http/1.1";
 /// Shorter makes no sense.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -76,15 +79,18 @@ pub struct ServerFiles {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http2,
-    /// Browsers: HTTP/1.1 alone, which WebSockets need.
+    /// For those who cannot be answered otherwise.
     Http1,
+    /// Browsers: HTTP/2 where they know it, HTTP/1.1 for their WebSockets. [`Socket::is_http2`] says which.
+    Http1OrHttp2,
 }
 
 impl Protocol {
     fn alpn(self) -> Vec<Vec<u8>> {
         match self {
-            Self::Http2 => vec![b"h2".to_vec()],
-            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![HTTP_2.to_vec()],
+            Self::Http1 => vec![HTTP_1_1.to_vec()],
+            Self::Http1OrHttp2 => vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()],
         }
     }
 }
@@ -130,7 +136,7 @@ impl ServerTls {
         let shake = async {
             let mut first = [0];
             if socket.peek(&mut first).await? == 1 && first[0] != HANDSHAKE_RECORD {
-                if protocol == Protocol::Http1 {
+                if protocol != Protocol::Http2 {
                     socket.write_all(TLS_REQUIRED).await?;
                     close_with_error(socket).await?;
                 }

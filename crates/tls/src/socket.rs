@@ -9,10 +9,23 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+/// The name in ALPN.
+pub(crate) const HTTP_2: &[u8] = b"h2";
+
 #[derive(Debug)]
 pub enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    /// Whether both sides agreed on HTTP/2 in the handshake.
+    pub fn is_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(socket) => socket.get_ref().1.alpn_protocol() == Some(HTTP_2),
+        }
+    }
 }
 
 impl Connected for Socket {

@@ -5,6 +5,7 @@ pub mod client;
 pub mod program;
 pub mod proxy;
 pub mod real;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
