@@ -344,6 +344,38 @@ async fn polls_that_come_back_at_once_take_no_places_that_others_need() {
     assert!((32..40).contains(&closed), "{closed}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn joins_whose_connection_is_gone_leave_nothing_behind() {
+    let stage = Stage::with(|config| {
+        config.limits.messages_per_second = 10_000;
+        config.limits.per_user_per_second = 100_000;
+        config.limits.bounds.streams.per_user = 60;
+        config.times.topic_grace = Duration::from_millis(20);
+    })
+    .await;
+    let cursor = stage.server.submit("A", "mallory", "doc").await;
+    let topics: Vec<_> = (0..50).map(|topic| format!("batch/own-{topic}")).collect();
+    let join = json!({"id": 1, "type": "subscribe", "topics": topics.iter().map(|topic| json!({"topic": topic, "after": cursor})).collect::<Vec<_>>()});
+    for answers in [0, 1, 3, 7, 12, 20, 30, 40] {
+        let mut client = stage.client("mallory").await;
+        client.send(join.clone()).await;
+        // Gone at once, or after some answers.
+        for _ in 0..answers {
+            client.next().await;
+        }
+        drop(client);
+    }
+    stage.metrics_show("subscriptions 0").await;
+    stage.metrics_show("topics 0").await;
+    let mut back = stage.client("mallory").await;
+    // All that the user may have, but for the two that joins need meanwhile.
+    assert!(invent(&mut back, "back", 50).await.is_empty());
+    for topic in 0..8 {
+        back.follow(&format!("batch/more-{topic}"), None).await;
+    }
+    bob_is_served_soon(&stage, "after joins that nobody waited for").await;
+}
+
 #[tokio::test]
 async fn a_trickle_holds_an_upload_only_for_a_while() {
     let stage = Stage::with(|config| {

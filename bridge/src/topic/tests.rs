@@ -38,6 +38,8 @@ type Stream = mpsc::UnboundedSender<Result<Update, ApiError>>;
 struct Script {
     streams: Mutex<VecDeque<Updates>>,
     asked: Mutex<Vec<String>>,
+    /// How long every call takes.
+    delay: Mutex<Duration>,
 }
 
 impl Script {
@@ -48,6 +50,13 @@ impl Script {
         stream
     }
 
+    async fn take_time(&self) {
+        let delay = *self.delay.lock();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
     fn open(&self, after: &str) -> Result<Updates, ApiError> {
         self.asked.lock().push(after.to_owned());
         self.streams.lock().pop_front().ok_or_else(ApiError::unreachable)
@@ -56,19 +65,35 @@ impl Script {
 
 impl Upstream for Script {
     fn follow<'a>(&'a self, _: &'a TopicKey, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>> {
-        async move { self.open(after) }.boxed()
+        async move {
+            self.take_time().await;
+            self.open(after)
+        }
+        .boxed()
     }
 
     fn replay<'a>(&'a self, _: &'a Scope, after: &'a str) -> BoxFuture<'a, Result<Updates, ApiError>> {
-        async move { self.open(after) }.boxed()
+        async move {
+            self.take_time().await;
+            self.open(after)
+        }
+        .boxed()
     }
 
     fn authorize<'a>(&'a self, request: &'a SubscribeRequest) -> BoxFuture<'a, Result<Grant, ApiError>> {
-        async move { Ok(Grant::new(Scope::new(request.topic.clone(), "alice"))) }.boxed()
+        async move {
+            self.take_time().await;
+            Ok(Grant::new(Scope::new(request.topic.clone(), "alice")))
+        }
+        .boxed()
     }
 
     fn head<'a>(&'a self, _: &'a Scope, _: &'a SubscribeRequest) -> BoxFuture<'a, Result<String, ApiError>> {
-        async move { Ok("now".to_owned()) }.boxed()
+        async move {
+            self.take_time().await;
+            Ok("now".to_owned())
+        }
+        .boxed()
     }
 }
 
@@ -97,7 +122,12 @@ impl Stage {
     }
 
     fn subscriber(&self) -> Arc<Subscriber> {
-        let outbox = Outbox::new(1 << 20, self.metrics.clone());
+        self.subscriber_with(1 << 20)
+    }
+
+    /// One for whom so many bytes may wait.
+    fn subscriber_with(&self, outbox_bytes: usize) -> Arc<Subscriber> {
+        let outbox = Outbox::new(outbox_bytes, self.metrics.clone());
         outbox.assign_to(&self.ledger.user("alice"));
         Subscriber::new(Arc::new(outbox))
     }
@@ -214,6 +244,34 @@ async fn a_subscription_that_fails_before_its_answer_is_refused_and_leaves_nothi
     assert!(tokio::time::timeout(Duration::from_secs(1), waits).await.is_err());
     stage.ended().await;
     drop(silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_is_given_up_in_whichever_moment_gives_back_its_share() {
+    let mut moments = std::collections::HashSet::new();
+    for topic in [TopicName::Mine, TopicName::Notifications, TopicName::Queue] {
+        // The second outbox is full after a few messages, and nobody reads.
+        for (outbox_bytes, moment) in [1 << 20, 200].into_iter().flat_map(|bytes| (0..12).map(move |ms| (bytes, ms))) {
+            let stage = Stage::new();
+            *stage.script.delay.lock() = Duration::from_millis(2);
+            let streams = [stage.script.stream(), stage.script.stream()];
+            for stream in &streams {
+                (0..100).for_each(|number| stream.send(notification(&number.to_string(), "c")).unwrap());
+            }
+            let subscriber = stage.subscriber_with(outbox_bytes);
+            let mut join = Box::pin(stage.subscribe(topic.clone(), Some("c0"), &subscriber));
+            let given_up = tokio::time::timeout(Duration::from_millis(moment), &mut join).await.is_err();
+            moments.insert((topic.to_string(), given_up, stage.ledger.used(Resource::Streams)));
+            drop(join);
+            stage.ended().await;
+            drop((streams, subscriber));
+            assert_eq!(stage.ledger.users(), 0, "{topic} {outbox_bytes} {moment}");
+        }
+    }
+    // Among the moments are those with a stream for the topic and with one for the replay as well.
+    for (topic, held) in [("mine", 0), ("mine", 2), ("notifications", 1)] {
+        assert!(moments.contains(&(topic.to_owned(), true, held)), "{topic} {held} {moments:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
