@@ -18,6 +18,15 @@ pub trait LogWrapper: Send + Sync + 'static {
         self.inner().append(append).await
     }
 
+    /// Each by what `append` was made, so that a test has to override that one only.
+    async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
+        let mut outcomes = Vec::with_capacity(appends.len());
+        for append in appends {
+            outcomes.push(LogWrapper::append(self, append).await);
+        }
+        outcomes
+    }
+
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
         self.inner().read(after, filter, limit).await
     }
@@ -43,6 +52,10 @@ pub trait LogWrapper: Send + Sync + 'static {
 impl<W: LogWrapper> Log for W {
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
         LogWrapper::append(self, append).await
+    }
+
+    async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
+        LogWrapper::append_all(self, appends).await
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
