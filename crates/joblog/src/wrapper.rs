@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
+/// For who writes one.
+pub use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
