@@ -22,6 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".courant.v1").skip_debug(["courant.v1.Password"]).compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".courant.v1")
+        .skip_debug(["courant.v1.Password"])
+        .codec_path("crate::codec::Codec")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -12,7 +12,7 @@ mod tracked;
 mod walk;
 mod watchers;
 
-pub use self::change::Changes;
+pub use self::change::{Changes, Written};
 pub use self::core::Engine;
 pub use self::positions::RoundCost;
 pub use self::state::PAGE;

@@ -165,6 +165,17 @@ pub trait Log: Send + Sync + 'static {
     /// may or may not have happened.
     async fn append(&self, append: Append) -> Result<Revision, AppendError>;
 
+    /// Appends to several keys, and answers once for all of them. Each append is as it would be alone, in their order: what becomes
+    /// of one changes nothing for the others. The outcomes are in the order of the appends. Cancel-safe as `append`; a dropped
+    /// call may have happened for some and not for others.
+    async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
+        let mut outcomes = Vec::with_capacity(appends.len());
+        for append in appends {
+            outcomes.push(self.append(append).await);
+        }
+        outcomes
+    }
+
     /// Reads at most `limit` (at least 1) entries after `after` (exclusive) that match, oldest first. Empty means there
     /// are none up to the head at the time of the call.
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError>;

@@ -63,18 +63,21 @@ impl MemoryLog {
 #[async_trait]
 impl Log for MemoryLog {
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
-        let records: Vec<Record> = append.changes.into_iter().map(Record::from).collect();
-        // The same limits as the engines that store bytes, so that tests on this one find what would not fit there.
-        records.iter().try_for_each(|record| codec::encode(record).map(drop))?;
-        append.blobs.iter().try_for_each(Blob::check)?;
+        let checked = Checked::of(append)?;
         let mut state = self.state.lock();
-        state.check(&append.key.job, append.expect)?;
-        for record in records {
-            state.append(&append.key, record, self.history_per_job);
-        }
-        append.blobs.into_iter().for_each(|blob| state.store(&append.key.job, blob));
-        self.head.send_replace(state.last);
-        Ok(state.last)
+        let newest = state.append_checked(checked, self.history_per_job)?;
+        self.head.send_replace(newest);
+        Ok(newest)
+    }
+
+    async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
+        let checked: Vec<_> = appends.into_iter().map(Checked::of).collect();
+        let mut state = self.state.lock();
+        let outcomes =
+            checked.into_iter().map(|checked| state.append_checked(checked?, self.history_per_job)).collect();
+        // One announcement, after the last.
+        self.head.send_if_modified(|head| std::mem::replace(head, state.last) != state.last);
+        outcomes
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
@@ -150,7 +153,35 @@ impl Log for MemoryLog {
     }
 }
 
+/// An append that is within the limits.
+struct Checked {
+    key: Key,
+    expect: Option<Revision>,
+    records: Vec<Record>,
+    blobs: Vec<Blob>,
+}
+
+impl Checked {
+    fn of(Append { key, expect, changes, blobs }: Append) -> Result<Self, AppendError> {
+        let records: Vec<Record> = changes.into_iter().map(Record::from).collect();
+        // The same limits as the engines that store bytes, so that tests on this one find what would not fit there.
+        records.iter().try_for_each(|record| codec::encode(record).map(drop))?;
+        blobs.iter().try_for_each(Blob::check)?;
+        Ok(Self { key, expect, records, blobs })
+    }
+}
+
 impl State {
+    fn append_checked(&mut self, checked: Checked, history: usize) -> Result<Revision, AppendError> {
+        let Checked { key, expect, records, blobs } = checked;
+        self.check(&key.job, expect)?;
+        for record in records {
+            self.append(&key, record, history);
+        }
+        blobs.into_iter().for_each(|blob| self.store(&key.job, blob));
+        Ok(self.last)
+    }
+
     fn check(&self, job: &JobId, expect: Option<Revision>) -> Result<(), AppendError> {
         let actual = self.jobs.get(job).and_then(|revisions| revisions.last().copied());
         if actual == expect { Ok(()) } else { Err(AppendError::Conflict { actual }) }

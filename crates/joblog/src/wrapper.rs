@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
+/// For who writes one.
+pub use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -16,6 +17,15 @@ pub trait LogWrapper: Send + Sync + 'static {
 
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
         self.inner().append(append).await
+    }
+
+    /// Each by what `append` was made, so that a test has to override that one only.
+    async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
+        let mut outcomes = Vec::with_capacity(appends.len());
+        for append in appends {
+            outcomes.push(LogWrapper::append(self, append).await);
+        }
+        outcomes
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
@@ -43,6 +53,10 @@ pub trait LogWrapper: Send + Sync + 'static {
 impl<W: LogWrapper> Log for W {
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
         LogWrapper::append(self, append).await
+    }
+
+    async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
+        LogWrapper::append_all(self, appends).await
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {

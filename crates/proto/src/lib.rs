@@ -2,6 +2,8 @@
 //!
 //! The meaning of every message and field is written in the `.proto` files and carried over into this documentation.
 
+pub mod codec;
+
 /// Version 1 of the API.
 #[allow(clippy::all)]
 pub mod v1 {

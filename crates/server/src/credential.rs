@@ -47,7 +47,7 @@ impl Credentials {
 
 /// None of the names has a NUL byte.
 fn bytes(HeldAttempt { job, number, part, worker }: HeldAttempt) -> Vec<u8> {
-    format!("{job}\0{number}\0{part}\0{worker}").into_bytes()
+    [job.as_str(), &number.to_string(), part, worker.as_str()].join("\0").into_bytes()
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use courant_joblog::job::Job;
 use courant_joblog::log::{Append, AppendError, Blob, Changed, Key};
 
 use super::core::Engine;
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::snapshot::JobSnapshot;
+use crate::view::{CurrentJob, StoredJob, View};
 
 /// How often a change is tried again after losing a race.
 const RACES: usize = 32;
@@ -34,6 +36,9 @@ impl From<Vec<Change>> for Changes {
         Self { changes, blobs: Vec::new() }
     }
 }
+
+/// The newest change that was written, and what it made of the job; `None` if nothing was to be changed.
+pub type Written = Result<Option<(Revision, Arc<Job>)>, Error>;
 
 impl Engine {
     /// Brings a job into being, together with blobs of it; with a worker, its first attempt starts there at once. Gives the
@@ -116,22 +121,12 @@ impl Engine {
 
     /// The same for who does not need all that readers see of the job: gives the newest change and what it made of the job.
     /// `None` if nothing was to be changed.
-    pub async fn write(
-        &self,
-        id: &JobId,
-        decide: impl Fn(&Job) -> Result<Changes, Error>,
-    ) -> Result<Option<(Revision, Arc<Job>)>, Error> {
+    pub async fn write(&self, id: &JobId, decide: impl Fn(&Job) -> Result<Changes, Error>) -> Written {
         for _ in 0..RACES {
             let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
-            let Changes { changes: wanted, blobs } = decide(&current.job)?;
-            if wanted.is_empty() {
-                return Ok(None);
-            }
-            let ran_ms = self.read(|view| current.held_for_ms(view.now()));
-            let changes = in_turn(&current.with_live_percent(), wanted, ran_ms)?;
-            let newest = changes.last().map_or(&current.job, |last| &last.job).clone();
-            let (key, expect) = (Key::of(&current.job), Some(current.revision));
-            match self.log.append(Append { key, expect, changes, blobs }).await {
+            let now = self.read(View::now);
+            let Some((append, newest)) = prepare(&current, now, &decide)? else { return Ok(None) };
+            match self.log.append(append).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(Some((revision, newest)));
@@ -143,11 +138,72 @@ impl Engine {
         Err(Error::Busy(id.clone()))
     }
 
+    /// Writes to several jobs, which are read, appended and applied together. Each is as [`Engine::write`] would be: what becomes of
+    /// one changes nothing for the others. The outcomes are in the order of the jobs.
+    pub async fn write_each<F>(&self, wanted: &[(JobId, F)]) -> Vec<Written>
+    where
+        F: Fn(&Job) -> Result<Changes, Error>,
+    {
+        let (now, stored) = self.read(|view| {
+            let stored: Vec<_> = wanted.iter().map(|(id, _)| view.stored(id).cloned()).collect();
+            (view.now(), stored)
+        });
+        let prepared = wanted.iter().zip(stored).map(|((id, decide), stored)| {
+            let current = stored.and_then(StoredJob::into_current).ok_or_else(|| Error::JobNotFound(id.clone()))?;
+            prepare(&current, now, decide)
+        });
+        let (mut appends, mut outcomes) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
+        for prepared in prepared {
+            outcomes.push(prepared.map(|prepared| {
+                prepared.map(|(append, newest)| {
+                    appends.push(append);
+                    // The revision is known when it is appended.
+                    (Revision::ZERO, newest)
+                })
+            }));
+        }
+        let mut appended = self.log.append_all(appends).await.into_iter();
+        let mut again = Vec::new();
+        for (place, outcome) in outcomes.iter_mut().enumerate() {
+            let Ok(Some((revision, _))) = outcome else { continue };
+            match appended.next() {
+                Some(Ok(at)) => *revision = at,
+                Some(Err(AppendError::Conflict { .. })) => again.push(place),
+                Some(Err(error)) => *outcome = Err(Error::Append(error)),
+                None => *outcome = Err(Error::Busy(wanted[place].0.clone())),
+            }
+        }
+        let newest = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()?.as_ref()).map(|(at, _)| *at).max();
+        self.caught_up(newest.unwrap_or_default()).await;
+        for place in again {
+            let (id, decide) = &wanted[place];
+            self.lost_to(None).await;
+            outcomes[place] = self.write(id, decide).await;
+        }
+        outcomes
+    }
+
     /// Waits until the view has what won the race. A key that has no entry any more was removed by one up to the head.
     async fn lost_to(&self, actual: Option<Revision>) {
         let head = *self.log.head().borrow();
         self.caught_up(actual.unwrap_or(head)).await;
     }
+}
+
+/// What is to be appended to a job, and what that makes of it; `None` if nothing is.
+fn prepare(
+    current: &CurrentJob,
+    now: Moment,
+    decide: impl Fn(&Job) -> Result<Changes, Error>,
+) -> Result<Option<(Append, Arc<Job>)>, Error> {
+    let Changes { changes: wanted, blobs } = decide(&current.job)?;
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let changes = in_turn(&current.with_live_percent(), wanted, current.held_for_ms(now))?;
+    let newest = changes.last().map_or(&current.job, |last| &last.job).clone();
+    let (key, expect) = (Key::of(&current.job), Some(current.revision));
+    Ok(Some((Append { key, expect, changes, blobs }, newest)))
 }
 
 /// Changes one after another, each of what the one before made of the job.
@@ -164,3 +220,6 @@ fn in_turn(
     });
     changes.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,11 +179,15 @@ impl WatchQueue {
             return;
         }
         let id = &durable.entry.key.job;
-        for pending in inner.pending.remove(id).unwrap_or_default() {
+        // Most have nothing pending: an empty map is not even asked for the job, which would hash its id.
+        let pending = if inner.pending.is_empty() { None } else { inner.pending.remove(id) };
+        for pending in pending.unwrap_or_default() {
             inner.due.remove(&(pending.due, id.clone(), pending.kind));
             inner.queue.push_back(Message::Transient(pending.update, pending.coalesced));
         }
-        inner.last_sent.remove(id);
+        if !inner.last_sent.is_empty() {
+            inner.last_sent.remove(id);
+        }
         inner.queue.push_back(Message::Durable(durable));
         inner.check_room(self.capacity);
         self.signal.notify_one();

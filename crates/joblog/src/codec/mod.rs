@@ -19,6 +19,8 @@ pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 pub const VERSION: u8 = 2;
 
 const HEADER: usize = 1 + size_of::<u32>();
+/// Most records have fewer: so much is taken at once, so that they are not moved as they grow.
+const USUAL_BYTES: usize = 1024;
 
 /// Why a record cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +90,8 @@ pub fn encode(record: &Record) -> Result<Vec<u8>, EncodeError> {
         Record::Changed { event, job } => StoredRef::Changed { event, job },
         Record::Forgotten => StoredRef::Forgotten,
     };
-    let mut bytes = vec![0; HEADER];
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bytes.resize(HEADER, 0);
     stored.serialize(&mut rmp_serde::Serializer::new(&mut bytes))?;
     if bytes.len() > MAX_RECORD_BYTES {
         return Err(EncodeError::TooLarge { bytes: bytes.len() });

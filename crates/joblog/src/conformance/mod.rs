@@ -11,6 +11,7 @@
 
 pub mod blobs;
 pub mod compare;
+pub mod many;
 pub mod order;
 pub mod reading;
 pub mod removal;
@@ -61,6 +62,11 @@ macro_rules! conformance {
             blobs::a_stored_blob_is_found,
             blobs::blobs_go_with_their_job,
             blobs::a_blob_that_is_too_large_did_not_happen,
+            many::many_at_once_are_in_order_and_visible,
+            many::a_refusal_among_many_is_its_own,
+            many::many_calls_of_many_at_once_race_as_single_ones,
+            many::many_that_were_dropped_happened_each_or_did_not,
+            many::many_at_once_come_to_what_they_come_to_one_by_one,
         );
         $crate::conformance!(@each $short,
             removal::a_short_history_says_what_it_lost,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::ring::StoredEntry;
@@ -10,21 +11,27 @@ use super::table::Head;
 use crate::ids::{JobId, Revision};
 use crate::log::{AppendError, Blob, Entry, Key, Record};
 
-/// At most so many requests are committed together.
-const MAX_REQUESTS: usize = 1_024;
-/// At most about so many bytes are committed together.
+/// So many tasks are enough for one commit. Those of one request stay together.
+const MAX_TASKS: usize = 1_024;
+/// So many bytes are.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// The answer to a request.
+/// The outcome of a task.
 pub(super) type AppendResult = Result<Revision, AppendError>;
 
-/// Something to be done to a key.
+/// Things to be done, each by itself, and answered together.
 #[derive(Debug)]
 pub(super) struct Request {
+    pub(super) tasks: Vec<Task>,
+    /// An outcome for each, in their order. Nobody may be listening any more; they are carried out all the same.
+    pub(super) answer: oneshot::Sender<Vec<AppendResult>>,
+}
+
+/// Something to be done to a key.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
     pub(super) key: Key,
     pub(super) operation: Operation,
-    /// Nobody may be listening any more; the request is carried out all the same.
-    pub(super) answer: oneshot::Sender<AppendResult>,
 }
 
 /// What is to be done; bytes as stored.
@@ -37,7 +44,7 @@ pub(super) enum Operation {
     },
     Forget {
         expect: Revision,
-        bytes: Vec<u8>,
+        bytes: Bytes,
     },
     StoreBlob(Blob),
     RemoveBlob(Box<str>),
@@ -45,11 +52,11 @@ pub(super) enum Operation {
     Probe,
 }
 
-/// A record and its bytes as stored.
+/// A record and its bytes as stored, which copies share.
 #[derive(Clone, Debug)]
 pub(super) struct Encoded {
     pub(super) record: Record,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
 }
 
 /// What one commit holds.
@@ -63,8 +70,18 @@ pub(super) struct Batch {
     pub(super) undo: Vec<(JobId, Option<Head>)>,
     /// Whether something in it ends a job, or makes space.
     pub(super) ends: bool,
-    answers: Vec<(oneshot::Sender<AppendResult>, AppendResult)>,
+    answers: Vec<Answer>,
+    tasks: usize,
     bytes: usize,
+}
+
+/// Who is answered, and what.
+#[derive(Debug)]
+struct Answer {
+    to: oneshot::Sender<Vec<AppendResult>>,
+    tasks: usize,
+    /// Of the tasks that were looked at.
+    outcomes: Vec<AppendResult>,
 }
 
 impl Operation {
@@ -93,12 +110,22 @@ impl Operation {
 
 impl Batch {
     pub(super) fn is_full(&self) -> bool {
-        self.answers.len() >= MAX_REQUESTS || self.bytes >= MAX_BYTES
+        self.tasks >= MAX_TASKS || self.bytes >= MAX_BYTES
     }
 
-    /// Remembers an answer. Conflicts too wait for the commit: they name a revision that may be part of it.
-    pub(super) fn answer(&mut self, to: oneshot::Sender<AppendResult>, result: AppendResult) {
-        self.answers.push((to, result));
+    /// Takes in a request, which is answered from now on whatever becomes of its tasks.
+    pub(super) fn begin(&mut self, Request { tasks, answer: to }: Request) -> Vec<Task> {
+        self.tasks += tasks.len();
+        self.answers.push(Answer { to, tasks: tasks.len(), outcomes: Vec::with_capacity(tasks.len()) });
+        tasks
+    }
+
+    /// Remembers the outcome of the next task of the newest request. Conflicts too wait for the commit: they name a revision
+    /// that may be part of it.
+    pub(super) fn outcome(&mut self, outcome: AppendResult) {
+        if let Some(newest) = self.answers.last_mut() {
+            newest.outcomes.push(outcome);
+        }
     }
 
     pub(super) fn entry(&mut self, revision: Revision, key: Key, record: Record, bytes: usize) {
@@ -124,23 +151,25 @@ impl Batch {
 
     /// Sends the answers after the commit.
     pub(super) fn send_answers(self) {
-        for (to, result) in self.answers {
+        for Answer { to, outcomes, .. } in self.answers {
             // Who does not listen any more does not need the answer.
-            let _ = to.send(result);
+            let _ = to.send(outcomes);
         }
     }
 
     /// Answers that nothing was appended, for want of space.
     pub(super) fn send_full(self) {
-        for (to, _) in self.answers {
-            let _ = to.send(Err(AppendError::Full));
-        }
+        self.send_instead(|| AppendError::Full);
     }
 
     /// Answers that the commit failed.
     pub(super) fn send_unknown(self, reason: &Arc<str>) {
-        for (to, _) in self.answers {
-            let _ = to.send(Err(AppendError::Unknown { reason: reason.clone() }));
+        self.send_instead(|| AppendError::Unknown { reason: reason.clone() });
+    }
+
+    fn send_instead(self, error: impl Fn() -> AppendError) {
+        for Answer { to, tasks, .. } in self.answers {
+            let _ = to.send((0..tasks).map(|_| Err(error())).collect());
         }
     }
 }

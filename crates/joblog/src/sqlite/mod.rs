@@ -35,7 +35,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::batch::{AppendResult, Encoded, Operation, Request};
+use self::batch::{AppendResult, Encoded, Operation, Request, Task};
 use self::checkpointer::Checkpointer;
 use self::lock::Lock;
 use self::mark::{HighWaterMark, MarkState};
@@ -48,7 +48,7 @@ use crate::codec;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 
-/// How often an end of a job is tried that finds the disk full: each time some of the reserve is given up for it.
+/// How often an end of a job is tried that finds the disk full.
 const TRIES: usize = 4;
 /// How far revisions jump when the mark cannot say how far they once reached.
 const JUMP: u64 = 1 << 20;
@@ -130,12 +130,45 @@ impl SqliteLog {
     }
 
     async fn ask(&self, key: Key, operation: Operation) -> AppendResult {
-        let (answer, outcome) = oneshot::channel();
-        let requests = self.requests.as_ref().ok_or_else(|| self.stopped.unknown())?;
+        let outcome = self.ask_all(vec![Task { key, operation }]).await.pop();
+        outcome.unwrap_or_else(|| Err(self.stopped.unknown()))
+    }
+
+    /// An outcome for each task.
+    async fn ask_all(&self, tasks: Vec<Task>) -> Vec<AppendResult> {
+        let count = tasks.len();
+        match self.send(tasks).await {
+            Some(outcomes) => outcomes,
+            None => (0..count).map(|_| Err(self.stopped.unknown())).collect(),
+        }
+    }
+
+    /// `None` when the writer has stopped.
+    async fn send(&self, tasks: Vec<Task>) -> Option<Vec<AppendResult>> {
+        let (answer, outcomes) = oneshot::channel();
         // Full: the caller waits. That is the back-pressure.
-        let request = Request { key, operation, answer };
-        requests.send(request).await.map_err(|_| self.stopped.unknown())?;
-        outcome.await.unwrap_or_else(|_| Err(self.stopped.unknown()))
+        self.requests.as_ref()?.send(Request { tasks, answer }).await.ok()?;
+        outcomes.await.ok()
+    }
+
+    /// The same, where what ends jobs is tried again on a full disk: each time some of the reserve is given up for it.
+    async fn ask_for_ends(&self, tasks: Vec<Task>) -> Vec<AppendResult> {
+        let mut ends: Vec<(usize, Task)> = if self.reserves {
+            let ends = tasks.iter().enumerate().filter(|(_, task)| task.operation.is_end());
+            ends.map(|(place, task)| (place, task.clone())).collect()
+        } else {
+            Vec::new()
+        };
+        let mut outcomes = self.ask_all(tasks).await;
+        for _ in 1..TRIES {
+            ends.retain(|(place, _)| matches!(outcomes[*place], Err(AppendError::Full)));
+            if ends.is_empty() {
+                break;
+            }
+            let again = self.ask_all(ends.iter().map(|(_, task)| task.clone()).collect()).await;
+            ends.iter().zip(again).for_each(|((place, _), outcome)| outcomes[*place] = outcome);
+        }
+        outcomes
     }
 }
 
@@ -154,22 +187,22 @@ impl Drop for SqliteLog {
 #[async_trait]
 impl Log for SqliteLog {
     async fn append(&self, append: Append) -> Result<Revision, AppendError> {
-        let Append { key, expect, changes, blobs } = append;
-        blobs.iter().try_for_each(Blob::check)?;
-        let encoded = changes.into_iter().map(|changed| {
-            let record = Record::from(changed);
-            Ok(Encoded { bytes: codec::encode(&record)?, record })
-        });
-        let records = encoded.collect::<Result<_, codec::EncodeError>>()?;
-        let operation = Operation::Append { expect, records, blobs };
-        let tries = if self.reserves && operation.is_end() { TRIES } else { 1 };
-        for _ in 1..tries {
-            match self.ask(key.clone(), operation.clone()).await {
-                Err(AppendError::Full) => {}
-                done => return done,
+        let outcome = self.ask_for_ends(vec![task(append)?]).await.pop();
+        outcome.unwrap_or_else(|| Err(self.stopped.unknown()))
+    }
+
+    async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
+        let (mut tasks, mut refused) = (Vec::with_capacity(appends.len()), Vec::new());
+        for (place, append) in appends.into_iter().enumerate() {
+            match task(append) {
+                Ok(task) => tasks.push(task),
+                Err(error) => refused.push((place, error)),
             }
         }
-        self.ask(key, operation).await
+        let mut outcomes = if tasks.is_empty() { Vec::new() } else { self.ask_for_ends(tasks).await };
+        // The lowest place first: each is then where it was.
+        refused.into_iter().for_each(|(place, error)| outcomes.insert(place, Err(error)));
+        outcomes
     }
 
     async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
@@ -208,7 +241,7 @@ impl Log for SqliteLog {
     }
 
     async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
-        let bytes = codec::encode(&Record::Forgotten)?;
+        let bytes = codec::encode(&Record::Forgotten)?.into();
         self.ask(key.clone(), Operation::Forget { expect, bytes }).await
     }
 
@@ -228,6 +261,17 @@ impl Log for SqliteLog {
     async fn probe(&self) -> Result<(), AppendError> {
         self.ask(key_of(&JobId::new("")), Operation::Probe).await.map(drop)
     }
+}
+
+/// What an append asks of the writer.
+fn task(Append { key, expect, changes, blobs }: Append) -> Result<Task, AppendError> {
+    blobs.iter().try_for_each(Blob::check)?;
+    let encoded = changes.into_iter().map(|changed| {
+        let record = Record::from(changed);
+        Ok(Encoded { bytes: codec::encode(&record)?.into(), record })
+    });
+    let records = encoded.collect::<Result<_, codec::EncodeError>>()?;
+    Ok(Task { key, operation: Operation::Append { expect, records, blobs } })
 }
 
 /// A key for what needs the job alone.

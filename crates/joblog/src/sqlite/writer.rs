@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, watch};
 
-use super::batch::{Batch, Encoded, Operation, Request};
+use super::batch::{AppendResult, Batch, Encoded, Operation, Request, Task};
 use super::checkpointer::CheckpointState;
 use super::reserve::Reserve;
 use super::ring::Ring;
@@ -184,62 +184,69 @@ impl Writer {
     }
 
     fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {
-        let Request { key, operation, answer } = request;
+        for Task { key, operation } in batch.begin(request) {
+            match self.judge(&key, &operation, batch)? {
+                Err(refused) => batch.outcome(Err(refused)),
+                Ok(newest) => {
+                    // Should the transaction fail, the whole answer is replaced.
+                    batch.outcome(Ok(newest));
+                    self.carry_out(key, operation, batch)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a task can be carried out, and to what revision it would lead. Begins the transaction for it.
+    fn judge(&mut self, key: &Key, operation: &Operation, batch: &mut Batch) -> rusqlite::Result<AppendResult> {
         if matches!(operation, Operation::Probe) {
             if self.only_ends && !self.reserve.fill() {
-                batch.answer(answer, Err(AppendError::Full));
-                return Ok(());
+                return Ok(Err(AppendError::Full));
             }
             self.only_ends = false;
-            batch.answer(answer, Ok(Revision(self.next)));
-            if !std::mem::replace(&mut batch.begun, true) {
-                self.begin()?;
-            }
-            return schema::touch(&self.db);
+            self.begin_once(batch)?;
+            return Ok(Ok(Revision(self.next)));
         }
-        let actual = self.heads.get(&key.job).map(|head| head.revision);
-        let as_expected = match &operation {
+        let head = self.heads.get(&key.job).copied();
+        let actual = head.map(|head| head.revision);
+        let as_expected = match operation {
             Operation::Append { expect, .. } => actual == *expect,
             Operation::Forget { expect, .. } => actual == Some(*expect),
             Operation::StoreBlob(_) => actual.is_some(),
             Operation::RemoveBlob(_) | Operation::Probe => true,
         };
         if !as_expected {
-            batch.answer(answer, Err(AppendError::Conflict { actual }));
-            return Ok(());
+            return Ok(Err(AppendError::Conflict { actual }));
         }
         if self.only_ends && !operation.is_end() {
-            batch.answer(answer, Err(AppendError::Full));
-            return Ok(());
+            return Ok(Err(AppendError::Full));
         }
         batch.ends |= operation.is_end();
-        batch.undo.push((key.job.clone(), self.heads.get(&key.job).copied()));
-        if !std::mem::replace(&mut batch.begun, true) {
-            self.begin()?;
-        }
-        // Should the transaction fail, this answer is replaced.
-        let newest = Revision(self.next + operation.entries() - 1);
-        batch.answer(answer, Ok(newest));
+        batch.undo.push((key.job.clone(), head));
+        self.begin_once(batch)?;
+        Ok(Ok(Revision(self.next + operation.entries() - 1)))
+    }
+
+    fn carry_out(&mut self, key: Key, operation: Operation, batch: &mut Batch) -> rusqlite::Result<()> {
         match operation {
             Operation::Append { records, blobs, .. } => {
                 for blob in &blobs {
                     table::store_blob(&self.db, &key.job, blob)?;
                     batch.blob(blob);
                 }
-                records.into_iter().try_for_each(|record| self.append(&key, record, batch))?;
+                records.into_iter().try_for_each(|record| self.append(&key, record, batch))
             }
-            Operation::Forget { expect, bytes } => self.forget(key, expect, &bytes, batch)?,
+            Operation::Forget { expect, bytes } => self.forget(key, expect, &bytes, batch),
             Operation::StoreBlob(blob) => {
-                table::store_blob(&self.db, &key.job, &blob)?;
                 batch.blob(&blob);
+                table::store_blob(&self.db, &key.job, &blob)
             }
             Operation::RemoveBlob(name) => {
-                table::remove_blob(&self.db, &key.job, &name)?;
                 self.freed = true;
+                table::remove_blob(&self.db, &key.job, &name)
             }
-            Operation::Probe => {}
+            Operation::Probe => schema::touch(&self.db),
         }
-        Ok(())
     }
 
     fn append(&mut self, key: &Key, Encoded { record, bytes }: Encoded, batch: &mut Batch) -> rusqlite::Result<()> {
@@ -269,7 +276,11 @@ impl Writer {
     }
 
     fn advance(&mut self, job: &JobId, revision: Revision) {
-        let head = self.heads.entry(job.clone()).or_insert(Head { revision, entries: 0 });
+        // Found more often than not, and then its name is not copied.
+        let head = match self.heads.get_mut(job) {
+            Some(head) => head,
+            None => self.heads.entry(job.clone()).or_insert(Head { revision, entries: 0 }),
+        };
         head.revision = revision;
         head.entries += 1;
         if head.entries > with_slack(self.history) && !self.overdue.contains(job) {
@@ -355,6 +366,10 @@ impl Writer {
     /// Ends a transaction that ran out of space, unless SQLite has done so already.
     fn roll_back(&self) -> rusqlite::Result<()> {
         if self.db.is_autocommit() { Ok(()) } else { self.db.execute_batch("ROLLBACK") }
+    }
+
+    fn begin_once(&self, batch: &mut Batch) -> rusqlite::Result<()> {
+        if std::mem::replace(&mut batch.begun, true) { Ok(()) } else { self.begin() }
     }
 
     fn begin(&self) -> rusqlite::Result<()> {

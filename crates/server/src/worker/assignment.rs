@@ -43,10 +43,10 @@ pub(super) fn page_range(pages: PageSpan) -> PageRange {
 pub(super) fn assignment(job: &Job, attempt: AttemptRef) -> Assignment {
     Assignment {
         attempt: Some(attempt),
-        kind: job.kind.to_string(),
-        filename: job.document.name.to_string(),
+        kind: String::from(&*job.kind),
+        filename: String::from(&*job.document.name),
         document_bytes: job.document.bytes as i64,
-        document_sha256: job.document.sha256.to_string(),
+        document_sha256: String::from(&*job.document.sha256),
         formats: job.formats.iter().map(|format| convert::format(*format).into()).collect(),
         pages_total: job.pages.total.unwrap_or(0) as i32,
         finished_pages: finished_pages(job),

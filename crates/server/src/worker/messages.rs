@@ -69,8 +69,8 @@ pub async fn take(
     }
     let report = Report { services, registry, worker, attempt: holder.attempt };
     let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
-    if !declines && registry.is_unanswered(worker, &report.attempt) {
-        return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
+    if !declines {
+        report.check_accepted()?;
     }
     registry.answered(worker, &report.attempt);
     let outcome = match report.take(message).await {

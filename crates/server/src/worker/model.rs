@@ -630,6 +630,16 @@ async fn serve(
                 }
                 taken_in += 1;
                 reports.push(message);
+                // With what else is there by now, as it is with real streams.
+                while reports.has_capacity()
+                    && !reports.has_failed()
+                    && !reports.has_answers()
+                    && let Ok(message) = received.try_recv()
+                {
+                    taken_in += 1;
+                    reports.push(message);
+                }
+                reports.begin();
             }
             () = session.replaced.0.cancelled() => break,
         }

@@ -27,10 +27,8 @@ pub(super) async fn take(
     if holder.part.is_some() {
         return part_reports::take_pages(services, registry, worker, holder, pages).await;
     }
-    if registry.is_unanswered(worker, &holder.attempt) {
-        return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
-    }
     let report = Report { services, registry, worker, attempt: holder.attempt.clone() };
+    report.check_accepted()?;
     report.held_job()?;
     registry.confirm(worker, &holder.attempt);
     report.pages(pages).await

@@ -2,7 +2,8 @@
 //!
 //! Those of one job are taken in the order in which they came, those of different jobs at the same time: none waits for what
 //! the log or the store does for another. By job and not by attempt or part, since two changes of one job would only race for
-//! its newest revision. Pages that wait behind one another become one append.
+//! its newest revision. Pages that wait behind one another become one append, and so do the successes of different jobs that are
+//! there at the same time.
 //!
 //! What the worker itself is about (a sign of life, its slots) waits for nothing. A heartbeat has a second answer, which does:
 //! the worker keeps its reports until they have arrived.
@@ -23,7 +24,8 @@ use futures::{FutureExt, StreamExt};
 use super::deferred::{DeferredReports, Turn};
 use super::parts::{Holder, holder_in};
 use super::registry::Registry;
-use super::{messages, page_batch};
+use super::reports::Report;
+use super::{messages, page_batch, reports};
 use crate::error::Error;
 use crate::services::Services;
 
@@ -38,8 +40,10 @@ pub(super) struct ReportQueue<'a> {
     worker: &'a WorkerId,
     deferred: DeferredReports,
     jobs: HashMap<JobId, Chain>,
-    /// At most one of each job.
+    /// At most one of each job, also with those of `successes`.
     under_way: FuturesUnordered<BoxFuture<'a, Taken>>,
+    /// Are taken together, once [`ReportQueue::begin`] says that no more of them came with these.
+    successes: Vec<Arrived>,
     arrivals: Arrivals,
     bytes: usize,
     answers: VecDeque<Out>,
@@ -66,6 +70,8 @@ pub(super) struct Arrived {
 /// What became of the reports of one turn.
 enum Taken {
     One(Box<TakenOne>),
+    /// Successes of different jobs, and those of which something else came. Here these are again.
+    Successes(Vec<Ticket>, Vec<Arrived>),
     Pages(Vec<Ticket>),
     /// Not as one. Here they are again.
     NotTogether(Vec<Arrived>),
@@ -100,6 +106,7 @@ impl<'a> ReportQueue<'a> {
             deferred: DeferredReports::new(resends_reports),
             jobs: HashMap::new(),
             under_way: FuturesUnordered::new(),
+            successes: Vec::new(),
             arrivals: Arrivals::default(),
             bytes: 0,
             answers: VecDeque::new(),
@@ -113,7 +120,7 @@ impl<'a> ReportQueue<'a> {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.under_way.is_empty()
+        self.under_way.is_empty() && self.successes.is_empty()
     }
 
     /// Whether the stream is to end, once what is under way is done.
@@ -140,7 +147,21 @@ impl<'a> ReportQueue<'a> {
         self.failed.map_or(Ok(()), Err)
     }
 
-    /// Takes in a message that arrived.
+    /// Begins what is taken together of what was pushed. To be called when nothing more is there to push, and before waiting.
+    pub(super) fn begin(&mut self) {
+        let (services, registry, worker) = (self.services, self.registry, self.worker);
+        let mut successes = std::mem::take(&mut self.successes);
+        match successes.len() {
+            0 => {}
+            1 => {
+                let alone = successes.drain(..).map(|report| take(services, registry, worker, report).boxed());
+                self.under_way.extend(alone);
+            }
+            _ => self.under_way.push(take_successes(services, registry, worker, successes).boxed()),
+        }
+    }
+
+    /// Takes in a message that arrived. [`ReportQueue::begin`] must follow.
     pub(super) fn push(&mut self, message: In) {
         let pushed = match message {
             In::Heartbeat(heartbeat) => {
@@ -193,35 +214,48 @@ impl<'a> ReportQueue<'a> {
     /// Waits until something that is under way is done, and begins what it held up. May be dropped and called again.
     pub(super) async fn finish_one(&mut self) {
         let Some(taken) = self.under_way.next().await else { return };
-        let job = match taken {
-            Taken::One(one) => {
-                let TakenOne { arrived, holder, at, answer } = *one;
-                let (services, registry, worker) = (self.services, self.registry, self.worker);
-                match self.deferred.after(services, registry, worker, holder, at, answer) {
-                    Ok(answer) => self.answers.extend(answer),
-                    Err(error) => {
-                        // Its number stays: no heartbeat behind it says that it has arrived.
-                        self.jobs.remove(&arrived.job);
-                        return self.fail(error);
-                    }
+        match taken {
+            Taken::One(one) => self.finish(*one),
+            Taken::Successes(done, again) => {
+                for success in done {
+                    self.done(&success);
+                    self.next_turn(&success.job);
                 }
-                self.done(&arrived);
-                arrived.job
+                again.into_iter().for_each(|success| self.one_by_one(vec![success]));
             }
             Taken::Pages(pages) => {
                 pages.iter().for_each(|page| self.done(page));
-                let Some(page) = pages.into_iter().next() else { return };
-                page.job
-            }
-            Taken::NotTogether(pages) => {
-                let Some(job) = pages.first().map(|page| page.holder.attempt.job.clone()) else { return };
-                if let Some(chain) = self.jobs.get_mut(&job) {
-                    chain.one_by_one = pages.len();
-                    pages.into_iter().rev().for_each(|page| chain.waiting.push_front(page));
+                if let Some(page) = pages.first() {
+                    self.next_turn(&page.job);
                 }
-                job
             }
-        };
+            Taken::NotTogether(pages) => self.one_by_one(pages),
+        }
+        self.begin();
+    }
+
+    /// Ends a report that was taken alone, or not, and begins what it held up.
+    fn finish(&mut self, TakenOne { arrived, holder, at, answer }: TakenOne) {
+        let (services, registry, worker) = (self.services, self.registry, self.worker);
+        match self.deferred.after(services, registry, worker, holder, at, answer) {
+            Ok(answer) => self.answers.extend(answer),
+            Err(error) => {
+                // Its number stays: no heartbeat behind it says that it has arrived.
+                self.jobs.remove(&arrived.job);
+                return self.fail(error);
+            }
+        }
+        self.done(&arrived);
+        self.next_turn(&arrived.job);
+    }
+
+    /// Puts reports of one job that were not taken back to where they were, and begins to take them alone.
+    fn one_by_one(&mut self, reports: Vec<Arrived>) {
+        let Some(job) = reports.first().map(|report| report.holder.attempt.job.clone()) else { return };
+        if let Some(chain) = self.jobs.get_mut(&job) {
+            chain.one_by_one = reports.len();
+            reports.into_iter().rev().for_each(|report| chain.waiting.push_front(report));
+        }
         self.next_turn(&job);
     }
 
@@ -239,6 +273,7 @@ impl<'a> ReportQueue<'a> {
                     let ticket = Ticket::of(&next);
                     self.done(&ticket);
                 }
+                Turn::Take if next.is_success() && chain.one_by_one == 0 => return self.successes.push(next),
                 Turn::Take => {
                     let more = chain.pages_behind(&next);
                     return self.under_way.push(if more.is_empty() {
@@ -289,6 +324,13 @@ impl Chain {
     }
 }
 
+impl Arrived {
+    /// Whether it says that a whole job is done.
+    fn is_success(&self) -> bool {
+        self.holder.part.is_none() && matches!(self.message, In::Succeeded(_))
+    }
+}
+
 impl Ticket {
     fn of(report: &Arrived) -> Self {
         Self { job: report.holder.attempt.job.clone(), number: report.number, bytes: report.bytes }
@@ -301,6 +343,31 @@ async fn take(services: &Services, registry: &Registry, worker: &WorkerId, repor
     let at = messages::attempt(&message).cloned();
     let answer = messages::take(services, registry, worker, message).await;
     Taken::One(Box::new(TakenOne { arrived, holder, at, answer }))
+}
+
+async fn take_successes(services: &Services, registry: &Registry, worker: &WorkerId, reports: Vec<Arrived>) -> Taken {
+    let of = |report: &Arrived| {
+        let attempt = report.holder.attempt.clone();
+        let warnings = match &report.message {
+            In::Succeeded(success) => success.warnings.clone(),
+            _ => Vec::new(),
+        };
+        (Report { services, registry, worker, attempt }, warnings)
+    };
+    let successes: Vec<_> = reports.iter().map(of).collect();
+    let taken = reports::take_successes(&successes).await;
+    let (mut done, mut again) = (Vec::with_capacity(reports.len()), Vec::new());
+    for (report, taken) in reports.into_iter().zip(taken) {
+        match taken {
+            Ok(()) => done.push(Ticket::of(&report)),
+            // What that means shows when it is taken alone. The others do not wait for it.
+            Err(error) => {
+                tracing::debug!(job = %report.holder.attempt.job, %error, "a success is taken alone");
+                again.push(report);
+            }
+        }
+    }
+    Taken::Successes(done, again)
 }
 
 async fn take_pages(services: &Services, registry: &Registry, worker: &WorkerId, pages: Vec<Arrived>) -> Taken {
@@ -379,39 +446,4 @@ impl Arrivals {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ended(arrivals: &mut Arrivals, number: u64) -> (usize, i64) {
-        let marks = arrivals.end(number);
-        (marks.unnumbered, marks.number)
-    }
-
-    #[test]
-    fn a_heartbeat_waits_for_all_before_it_and_for_nothing_behind_it() {
-        let mut arrivals = Arrivals::default();
-        assert!(!arrivals.mark(1), "nothing to wait for");
-        let (first, second) = (arrivals.begin(), arrivals.begin());
-        assert!(arrivals.mark(2) && arrivals.mark(0));
-        let third = arrivals.begin();
-        assert!(arrivals.mark(3));
-        assert_eq!(arrivals.len(), 4);
-        assert_eq!(ended(&mut arrivals, second), (0, 0));
-        assert_eq!(ended(&mut arrivals, first), (1, 2));
-        assert_eq!(ended(&mut arrivals, third), (0, 3));
-        assert_eq!(arrivals.len(), 0);
-    }
-
-    #[test]
-    fn however_many_heartbeats_wait_they_need_no_more_than_the_reports() {
-        let mut arrivals = Arrivals::default();
-        let first = arrivals.begin();
-        for number in 1..10_000 {
-            let report = arrivals.begin();
-            assert!(arrivals.mark(number));
-            assert_eq!(ended(&mut arrivals, report), (0, 0));
-            assert_eq!(arrivals.len(), 1);
-        }
-        assert_eq!(ended(&mut arrivals, first), (0, 9_999), "one answer for all of them");
-    }
-}
+mod tests;

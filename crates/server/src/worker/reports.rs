@@ -56,9 +56,7 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     pub(super) async fn take(&self, message: In) -> Result<ReportOutcome, Error> {
-        // Reports of somebody else's attempt are not even read.
-        self.held_job()?;
-        self.registry.confirm(self.worker, &self.attempt);
+        self.begin()?;
         match message {
             In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::Accepted(_) | In::ResumeReports(_) => {}
             In::Progress(report) => self.progress(report)?,
@@ -75,6 +73,21 @@ impl Report<'_> {
             In::Offer(offer) => sharing::offer(self.services, self.registry, self.worker, &self.attempt, &offer)?,
         }
         Ok(ReportOutcome::Good)
+    }
+
+    /// Says so if the worker has not accepted the assignment yet.
+    pub(super) fn check_accepted(&self) -> Result<(), Error> {
+        if self.registry.is_unanswered(self.worker, &self.attempt) {
+            return Err(Error::WrongOrder("an assignment must be accepted before anything is reported of it"));
+        }
+        Ok(())
+    }
+
+    /// Reports of somebody else's attempt are not even read.
+    fn begin(&self) -> Result<(), Error> {
+        self.held_job()?;
+        self.registry.confirm(self.worker, &self.attempt);
+        Ok(())
     }
 
     /// A report that makes no sense ends its attempt for good: sent again, it would make no more sense.
@@ -286,27 +299,60 @@ impl Report<'_> {
         .await
     }
 
-    async fn succeeded(&self, mut warnings: Vec<String>) -> Result<(), Error> {
+    async fn succeeded(&self, warnings: Vec<String>) -> Result<(), Error> {
+        self.services.engine.write(&self.attempt.job, self.success(warnings)?).await?;
+        self.finished_well();
+        Ok(())
+    }
+
+    /// What a success makes of the job.
+    fn success<'a>(
+        &'a self,
+        mut warnings: Vec<String>,
+    ) -> Result<impl Fn(&Job) -> Result<Changes, Refused> + Send + Sync + use<'a>, Error> {
         warnings.truncate(KEPT_WARNINGS);
         if warnings.iter().any(|warning| warning.len() > 1024) {
             return Err(Error::field("succeeded.warnings", "must have at most 1024 bytes each"));
         }
         let attempt = self.attempt.number;
-        let decide = |job: &Job| {
+        Ok(move |job: &Job| {
             self.owned(job)?;
             let done = Change::Succeeded { attempt, warnings: warnings.clone() };
             // A cancel that was promised is kept, even if the work was done in the meantime.
             Ok(Some(if job.state == State::Cancelling { cancelled(job) } else { done }).into())
-        };
-        self.services.engine.write(&self.attempt.job, decide).await?;
-        tracing::info!(job = %self.attempt.job, attempt, worker = %self.worker, "job finished");
-        Ok(())
+        })
+    }
+
+    fn finished_well(&self) {
+        tracing::info!(job = %self.attempt.job, attempt = self.attempt.number, worker = %self.worker, "job finished");
     }
 
     async fn end(&self, why: JobError, charge: AttemptCharge) -> Result<(), Error> {
         self.held_job()?;
         Ok(self.services.end_attempt(&self.attempt, why, charge).await?)
     }
+}
+
+/// Takes successes of different jobs of one worker, each with its warnings, in one append. What comes of one changes nothing for the
+/// others: an error says that this one was not taken.
+pub(super) async fn take_successes(reports: &[(Report<'_>, Vec<String>)]) -> Vec<Result<(), Error>> {
+    let Some((Report { services, .. }, _)) = reports.first() else { return Vec::new() };
+    let mut wanted = Vec::with_capacity(reports.len());
+    let begun = reports.iter().map(|(report, warnings)| {
+        report.check_accepted()?;
+        report.begin()?;
+        wanted.push((report.attempt.job.clone(), report.success(warnings.clone())?));
+        Ok(())
+    });
+    let mut outcomes: Vec<Result<(), Error>> = begun.collect();
+    let mut written = services.engine.write_each(&wanted).await.into_iter();
+    for (outcome, (report, _)) in outcomes.iter_mut().zip(reports).filter(|(outcome, _)| outcome.is_ok()) {
+        match written.next() {
+            Some(Err(error)) => *outcome = Err(error.into()),
+            _ => report.finished_well(),
+        }
+    }
+    outcomes
 }
 
 /// What makes no sense about a report, if that is why it was refused.

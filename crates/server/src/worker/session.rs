@@ -14,6 +14,7 @@ use courant_joblog::log::AppendError;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
 use courant_proto::v1::{WorkRequest, WorkResponse};
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
@@ -21,7 +22,7 @@ use tonic::{Status, Streaming};
 use super::hello::ValidatedHello;
 use super::parts::Holder;
 use super::registry::{OUTBOX, Outbox, Registry, Session, WorkerCapabilities};
-use super::report_queue::ReportQueue;
+use super::report_queue::{MAX_REPORTS, ReportQueue};
 use super::sharing::{self, PartEnd};
 use crate::auth::time_left;
 use crate::convert;
@@ -109,12 +110,7 @@ async fn converse(
                 if registry.renew_lease(&session.worker) {
                     services.engine.wake.notify_one();
                 }
-                match received {
-                    Ok(Some(message)) => reports.push(message),
-                    // What came before is taken.
-                    Ok(None) => reading = false,
-                    Err(error) => reports.fail(error),
-                }
+                reading = take_in(&mut reports, inbound, received);
             }
             // What the worker sends meanwhile lies unread, by no fault of its own.
             () = tokio::time::sleep(services.config.heartbeat_interval()), if reading && !has_capacity => {
@@ -123,6 +119,30 @@ async fn converse(
             else => return reports.end(),
         }
     }
+}
+
+/// Puts in what has arrived, and what else is there by now: that is written together. `false` at the end of the stream.
+fn take_in(
+    reports: &mut ReportQueue<'_>,
+    inbound: &mut Streaming<WorkRequest>,
+    mut received: Result<Option<In>, Error>,
+) -> bool {
+    let mut reads_on = true;
+    for _ in 0..MAX_REPORTS {
+        match received {
+            Ok(Some(message)) => reports.push(message),
+            // What came before is taken.
+            Ok(None) => reads_on = false,
+            Err(error) => reports.fail(error),
+        }
+        if !reads_on || reports.has_failed() || reports.has_answers() || !reports.has_capacity() {
+            break;
+        }
+        let Some(next) = receive(inbound).now_or_never() else { break };
+        received = next;
+    }
+    reports.begin();
+    reads_on
 }
 
 /// The next message; `None` at the end of the stream. What cannot be read ends it with the reason: sent again, it could

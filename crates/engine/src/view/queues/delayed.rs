@@ -50,6 +50,10 @@ impl Delayed {
 
     /// Takes a job away. `false` if it is not here.
     pub(super) fn take(&mut self, job: &JobId) -> bool {
+        // Mostly nothing is delayed, and an id is hashed only where something is.
+        if self.until.is_empty() {
+            return false;
+        }
         let Some(until) = self.until.remove(job) else { return false };
         self.order.remove(&(until, job.clone()))
     }

@@ -121,12 +121,17 @@ impl JobQueues {
     pub fn add(&mut self, job: &Job, revision: Revision, now: ClockReading) {
         self.take_out(job);
         self.revisions.insert(job.id.clone(), revision);
-        self.insert(job, now);
+        self.place(job, now);
     }
 
     /// Puts a job that was added into its queue again, or delays it until it is due.
     pub fn insert(&mut self, job: &Job, now: ClockReading) {
         self.take_out(job);
+        self.place(job, now);
+    }
+
+    /// Puts a job that is nowhere into its queue, or delays it.
+    fn place(&mut self, job: &Job, now: ClockReading) {
         if self.delayed.put(job, now) {
             self.queue(job).delayed += 1;
         } else {
@@ -174,6 +179,9 @@ impl JobQueues {
 
     /// The claim of a job that was taken out is over. `false` if it was over already: a worker took the job.
     pub fn end_claim(&mut self, job: &JobId) -> bool {
+        if self.claims.is_empty() {
+            return false;
+        }
         let Some((kind, owner)) = self.claims.remove(job) else { return false };
         self.kind(&kind).ended(&owner);
         self.forget_unused(&kind);

@@ -81,7 +81,11 @@ async fn the_child() {
         let (log, round) = (log.clone(), round.clone());
         tokio::spawn(async move {
             for number in 0.. {
-                write(&log, &format!("J-{round}-{writer}-{number}")).await;
+                if writer % 4 == 0 {
+                    write_many(&log, &format!("J-{round}-{writer}-{number}")).await;
+                } else {
+                    write(&log, &format!("J-{round}-{writer}-{number}")).await;
+                }
             }
         })
     });
@@ -97,6 +101,17 @@ async fn write(log: &SqliteLog, id: &str) {
     acknowledge(one, id);
     let two = log.append(samples::update(samples::job_of(&first), one, 1)).await.unwrap();
     acknowledge(two, id);
+}
+
+/// Makes several jobs by one call.
+async fn write_many(log: &SqliteLog, id: &str) {
+    let ids: Vec<String> = (0..5).map(|number| format!("{id}-{number}")).collect();
+    let create = |id: &String| {
+        let document = Blob { name: "document".into(), bytes: Bytes::copy_from_slice(id.as_bytes()) };
+        Append { blobs: vec![document], ..samples::create(id, "alice") }
+    };
+    let made = log.append_all(ids.iter().map(create).collect()).await;
+    ids.iter().zip(made).for_each(|(id, made)| acknowledge(made.unwrap(), id));
 }
 
 fn acknowledge(revision: Revision, id: &str) {

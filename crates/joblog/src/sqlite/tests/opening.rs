@@ -26,6 +26,31 @@ async fn everything_is_there_again() {
 }
 
 #[tokio::test]
+async fn what_was_appended_together_is_there_again_and_what_was_refused_among_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    append_jobs(&log, 0..1).await;
+    let create = |number: u32| {
+        let blob = Blob { name: "document".into(), bytes: Bytes::from(number.to_string()) };
+        Append { blobs: vec![blob], ..samples::create(&format!("J{number}"), "alice") }
+    };
+    // More than one commit takes of single appends; those of one call stay together.
+    let outcomes = log.append_all((0..3_000).map(create).collect()).await;
+    let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Err(AppendError::Conflict { .. }))).count();
+    assert_eq!((outcomes.len(), conflicts, outcomes[0].is_err()), (3_000, 1, true));
+    drop(log);
+
+    let log = open(dir.path());
+    let newest = *outcomes[2_999].as_ref().unwrap();
+    assert_eq!((*log.head().borrow(), revisions(&log).await.len()), (newest, 3_000));
+    for number in [1, 1_500, 2_999] {
+        let found = log.blob(&JobId::new(format!("J{number}")), "document").await.unwrap();
+        assert_eq!(found, Some(Bytes::from(number.to_string())));
+    }
+    assert_eq!(log.blob(&JobId::new("J0"), "document").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn each_opening_is_an_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());

@@ -30,7 +30,7 @@ impl Holder {
     /// As it is sent to a worker. The credential in it is of use to the holder alone.
     pub fn wire(&self, credentials: &Credentials, worker: &WorkerId) -> AttemptRef {
         AttemptRef {
-            job_id: self.attempt.job.to_string(),
+            job_id: self.attempt.job.as_str().to_owned(),
             attempt: self.attempt.number as i32,
             part: self.part_id().to_owned(),
             credential: credentials.of(self.holding(worker)),

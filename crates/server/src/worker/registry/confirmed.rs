@@ -1,5 +1,6 @@
 //! Which attempts a worker has shown to know of.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use courant_engine::attempt::AttemptId;
@@ -18,9 +19,9 @@ pub struct Confirmed {
 
 impl Confirmed {
     pub fn add(&mut self, attempt: &AttemptId) {
-        if !self.since.contains_key(attempt) {
+        if let Entry::Vacant(unknown) = self.since.entry(attempt.clone()) {
             let now = Instant::now();
-            self.since.insert(attempt.clone(), now);
+            unknown.insert(now);
             self.due.push_back((now + REMEMBERED, attempt.clone()));
         }
     }
