@@ -1,10 +1,10 @@
-//! Echoes messages by the WebSocket stack and the settings of the bridge, to be judged by others (`tests/setup/autobahn`).
+//! Echoes messages the way the bridge reads and writes them, to be judged by others (`tests/setup/autobahn`).
 //! Prints the port it took.
 
-use courant_bridge::websocket_settings;
-use futures::{SinkExt, StreamExt};
+use courant_bridge::frames::{FrameKind, Inbound, Reader, append};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::accept_async_with_config;
+use tokio_tungstenite::accept_async;
 
 /// The longest message of the suite has 16 MiB.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -23,14 +23,28 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
+/// Clients wait for the answer to the handshake, so nothing is read past it.
 async fn echo(socket: TcpStream) -> anyhow::Result<()> {
     socket.set_nodelay(true)?;
-    let mut socket = accept_async_with_config(socket, Some(websocket_settings(MAX_MESSAGE))).await?;
-    while let Some(message) = socket.next().await {
-        let message = message?;
-        if message.is_text() || message.is_binary() {
-            socket.send(message).await?;
+    let mut socket = accept_async(socket).await?.into_inner();
+    let mut reader = Reader::new(MAX_MESSAGE);
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let inbound = reader.next();
+        let mut frames = reader.take_answer().unwrap_or_default();
+        match &inbound {
+            Some(Inbound::Text(text)) => append(&mut frames, FrameKind::Text, text.as_bytes()),
+            Some(Inbound::Binary(bytes)) => append(&mut frames, FrameKind::Binary, bytes),
+            Some(Inbound::Alive | Inbound::Control | Inbound::TooLarge | Inbound::Broken | Inbound::Gone) | None => {}
+        }
+        socket.write_all(&frames).await?;
+        match inbound {
+            Some(Inbound::TooLarge | Inbound::Broken | Inbound::Gone) => return Ok(()),
+            Some(_) => {}
+            None => {
+                let read = socket.read(&mut bytes).await?;
+                reader.feed(&bytes[..read]);
+            }
         }
     }
-    Ok(())
 }

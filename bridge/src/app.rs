@@ -17,6 +17,7 @@ use crate::connection::permits::Permits;
 use crate::connection::replies::connection_id;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::outbox::flusher::Flushers;
 use crate::presence::local::{LocalPresence, PresenceLimits};
 use crate::presence::registration::BridgeRegistration;
 use crate::server::Server;
@@ -39,6 +40,8 @@ pub struct App {
     pub ledger: Arc<Ledger>,
     pub presence: Arc<LocalPresence>,
     pub metrics: Metrics,
+    /// Who writes to WebSockets.
+    pub flushers: Flushers,
     /// Whether the server serves.
     pub health: watch::Receiver<Health>,
     /// Changes when the server has been unavailable for so long that clients should connect elsewhere.
@@ -111,6 +114,7 @@ impl App {
             ledger,
             presence,
             metrics,
+            flushers: Flushers::start(&supervisor),
             health,
             server_unavailable,
             shutdown,

@@ -30,7 +30,12 @@ pub use config::{Config, ConfigError, Limits, Times, TokenSource};
 pub use flags::Flags;
 pub use ledger::{Bound, Bounds};
 pub use serve::{Error, run};
-pub use ws::socket::settings as websocket_settings;
+
+/// How WebSocket messages are read and written, for the echo that the Autobahn test suite judges.
+pub mod frames {
+    pub use crate::ws::frame::{FrameKind, append};
+    pub use crate::ws::reader::{Inbound, Reader};
+}
 
 /// Bodies of HTTP requests and answers, for tests that hold them against `PROTOCOL.md` and make the schemas.
 pub mod bodies {

@@ -1,5 +1,8 @@
 //! The metrics of a bridge, in the OpenMetrics text format.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -64,7 +67,10 @@ impl Limit {
 
 /// All metrics. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub struct Metrics(Arc<All>);
+
+#[derive(Debug, Default)]
+pub struct All {
     pub connections: Gauge,
     pub refused: Family<Refusal, Counter>,
     pub topics: Gauge,
@@ -77,6 +83,14 @@ pub struct Metrics {
     pub dropped: Counter,
     pub too_slow: Counter,
     pub upstream_losses: Counter,
+}
+
+impl Deref for Metrics {
+    type Target = All;
+
+    fn deref(&self) -> &All {
+        &self.0
+    }
 }
 
 impl Metrics {

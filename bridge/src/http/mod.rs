@@ -155,7 +155,8 @@ async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let at = app.clone();
     at.spawn(async move {
         match take_socket(request).await {
-            Some((socket, read)) => run_session(app, opening, cookie, address, socket, read).await,
+            // Boxed: the task then holds no more for as long as the connection lives.
+            Some((socket, read)) => Box::pin(run_session(app, opening, cookie, address, socket, read)).await,
             None => tracing::debug!("WebSocket upgrade failed"),
         }
     });
@@ -180,7 +181,7 @@ async fn run_session(
     let format = opening.choice.format();
     match app.permits.permit(address) {
         Ok(permit) => {
-            let mut session = Session::new(app, permit, format);
+            let mut session = Box::new(Session::new(app, permit, format));
             session.set_cookie(cookie);
             match (opening.choice, opening.token) {
                 (Choice::Unknown, _) => {

@@ -8,8 +8,9 @@
 //! waiting already: one that reads does not pay for others that do not.
 
 pub mod close_reason;
+pub mod flusher;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -17,6 +18,7 @@ use courant_proto::v1::ErrorReason;
 use courant_runtime::jitter;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -25,7 +27,7 @@ use crate::config::Times;
 use crate::ledger::User;
 use crate::metrics::Metrics;
 use crate::wire::ServerMessage;
-use crate::wire::encode::{Kind, Push, Slot, text};
+use crate::wire::encode::{Push, text};
 use crate::wire::message::Draining;
 use close_reason::CloseReason;
 
@@ -57,11 +59,18 @@ struct Inner {
     first: u64,
     empty: usize,
     bytes: usize,
-    slots: HashMap<SlotKey, u64>,
+    /// The number of the place of each transient message.
+    slots: FxHashMap<SlotKey, u64>,
     close_reason: Option<CloseReason>,
 }
 
-type SlotKey = (u64, Arc<str>, Slot);
+/// What a transient message is about, to one subscription. The hash of [`Push::slot_hash`] has a secret key: two of the same hash
+/// would cost no more than that none takes the place of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct SlotKey {
+    subscription: u64,
+    slot: u64,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -80,6 +89,14 @@ impl Content {
         match self {
             Self::One(text) => text.len(),
             Self::Shared(push) => push.bytes,
+        }
+    }
+
+    /// Whether a newer message of the same slot hash is about the same.
+    fn is_replaced_by(&self, newer: &Self) -> bool {
+        match (self, newer) {
+            (Self::Shared(old), Self::Shared(newer)) => old.kind.same_slot(&newer.kind),
+            _ => false,
         }
     }
 }
@@ -168,16 +185,7 @@ impl Outbox {
 
     /// Puts in a push for the subscription.
     pub fn push(&self, subscription: u64, push: Arc<Push>) {
-        let slot = match &push.kind {
-            Kind::Transient { job, slot, .. } => Some((subscription, job.clone(), *slot)),
-            Kind::Durable { .. }
-            | Kind::Snapshot { .. }
-            | Kind::Gap
-            | Kind::Ended
-            | Kind::Live
-            | Kind::Mark
-            | Kind::Bookmark => None,
-        };
+        let slot = push.slot_hash.map(|slot| SlotKey { subscription, slot });
         self.enqueue(Waiting { content: Content::Shared(push), slot });
     }
 
@@ -265,7 +273,7 @@ impl Outbox {
         }
         let before = inner.bytes;
         if let Some(slot) = &waiting.slot
-            && inner.remove_slot(slot)
+            && inner.remove_replaced(*slot, &waiting.content)
         {
             self.metrics.coalesced.inc();
             self.count(before, inner.bytes);
@@ -352,15 +360,19 @@ impl Inner {
     fn append(&mut self, waiting: Waiting) {
         self.bytes += waiting.content.bytes();
         if let Some(slot) = &waiting.slot {
-            self.slots.insert(slot.clone(), self.first + self.queue.len() as u64);
+            self.slots.insert(*slot, self.first + self.queue.len() as u64);
         }
         self.queue.push_back(Some(waiting));
     }
 
-    /// Removes the message that waits in a slot.
-    fn remove_slot(&mut self, slot: &SlotKey) -> bool {
-        let Some(index) = self.slots.remove(slot) else { return false };
-        let Some(old) = self.queue.get_mut((index - self.first) as usize).and_then(Option::take) else { return false };
+    /// Removes the message that waits in the slot of a newer one.
+    fn remove_replaced(&mut self, slot: SlotKey, newer: &Content) -> bool {
+        let Some(index) = self.slots.get(&slot) else { return false };
+        let place = self.queue.get_mut((index - self.first) as usize);
+        let Some(old) = place.and_then(|place| place.take_if(|old| old.content.is_replaced_by(newer))) else {
+            return false;
+        };
+        self.slots.remove(&slot);
         self.bytes -= old.content.bytes();
         self.empty += 1;
         if self.empty > COMPACT_ABOVE && self.empty * 2 > self.queue.len() {
@@ -373,7 +385,7 @@ impl Inner {
         self.queue.retain(Option::is_some);
         self.empty = 0;
         let slots = self.queue.iter().enumerate().filter_map(|(index, waiting)| {
-            let slot = waiting.as_ref()?.slot.clone()?;
+            let slot = waiting.as_ref()?.slot?;
             Some((slot, self.first + index as u64))
         });
         self.slots = slots.collect();
@@ -388,7 +400,9 @@ impl Inner {
                 continue;
             };
             self.bytes -= waiting.content.bytes();
-            if let Some(slot) = &waiting.slot {
+            if let Some(slot) = &waiting.slot
+                && self.slots.get(slot) == Some(&(self.first - 1))
+            {
                 self.slots.remove(slot);
             }
             return Some(waiting);
@@ -402,6 +416,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::{Bound, Bounds, Ledger};
+    use crate::wire::encode::{Kind, Slot};
 
     fn push(kind: Kind, text: &str) -> Arc<Push> {
         Arc::new(Push::plain(&"mine".into(), kind, &[text]))
@@ -421,7 +436,7 @@ mod tests {
 
     fn all(outbox: &Outbox) -> Vec<String> {
         let waker = noop_waker();
-        let (mut batch, mut out) = (VecDeque::new(), Vec::new());
+        let (mut batch, mut out) = (VecDeque::<Utf8Bytes>::new(), Vec::new());
         while outbox.take(&mut batch, &Context::from_waker(&waker)) == Taken::Some {
             out.extend(batch.drain(..).map(|text| text.to_string()));
         }

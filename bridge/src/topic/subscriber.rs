@@ -239,6 +239,7 @@ mod tests {
     use std::task::Context;
 
     use futures::task::noop_waker;
+    use tokio_tungstenite::tungstenite::Utf8Bytes;
 
     use super::*;
     use crate::metrics::Metrics;
@@ -284,7 +285,7 @@ mod tests {
 
     fn sent(subscriber: &Subscriber) -> Vec<String> {
         let waker = noop_waker();
-        let (mut batch, mut out) = (VecDeque::new(), Vec::new());
+        let (mut batch, mut out) = (VecDeque::<Utf8Bytes>::new(), Vec::new());
         while subscriber.outbox.take(&mut batch, &Context::from_waker(&waker)) == Taken::Some {
             out.extend(batch.drain(..).map(|text| text.to_string()));
         }

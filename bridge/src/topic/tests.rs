@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::registry::Registry;
@@ -163,7 +164,7 @@ impl Stage {
 async fn until(subscriber: &Subscriber, kind: &str) -> Vec<Value> {
     let mut all = Vec::new();
     while all.iter().all(|message: &Value| message["type"] != kind) {
-        let (waker, mut batch) = (noop_waker(), VecDeque::new());
+        let (waker, mut batch) = (noop_waker(), VecDeque::<Utf8Bytes>::new());
         if subscriber.outbox.take(&mut batch, &Context::from_waker(&waker)) != Taken::Some {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,6 +1,7 @@
 //! The server's events as finished text, encoded once for all subscribers.
 
-use std::sync::{Arc, OnceLock};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use courant_proto::v1::{self, job_event::Change};
@@ -26,7 +27,12 @@ pub struct Push {
     pub cursor: Option<Box<str>>,
     /// What the messages are to those who pass them on.
     pub kind: Kind,
+    /// Of a transient one: a hash of its job and slot.
+    pub slot_hash: Option<u64>,
 }
+
+/// Unknown to clients, so that nobody finds two jobs with the same hash.
+static SLOT_HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// What a push is, to those who pass it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +72,31 @@ pub enum Kind {
     Bookmark,
 }
 
+impl Kind {
+    fn slot_hash(&self) -> Option<u64> {
+        match self {
+            Self::Transient { job, slot, .. } => Some(SLOT_HASHES.hash_one((job, slot))),
+            Self::Durable { .. }
+            | Self::Snapshot { .. }
+            | Self::Gap
+            | Self::Ended
+            | Self::Live
+            | Self::Mark
+            | Self::Bookmark => None,
+        }
+    }
+
+    /// Whether the newer of two takes the place of the other.
+    pub fn same_slot(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Transient { job, slot, .. }, Self::Transient { job: other, slot: others, .. }) => {
+                slot == others && job == other
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The transient types: one message of each waits at most per job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
@@ -95,7 +126,15 @@ impl Push {
     fn new(topic: &Arc<str>, kind: Kind, messages: impl IntoIterator<Item = ServerMessage>) -> Self {
         let frames: Box<[Utf8Bytes]> = messages.into_iter().map(|message| text(&message)).collect();
         let bytes = frames.iter().map(|frame| frame.len()).sum();
-        Self { frames, binary: OnceLock::new(), bytes, topic: topic.clone(), cursor: None, kind }
+        Self {
+            frames,
+            binary: OnceLock::new(),
+            bytes,
+            topic: topic.clone(),
+            cursor: None,
+            slot_hash: kind.slot_hash(),
+            kind,
+        }
     }
 
     /// Of texts as they are.
@@ -103,7 +142,15 @@ impl Push {
     pub(crate) fn plain(topic: &Arc<str>, kind: Kind, texts: &[&str]) -> Self {
         let frames: Box<[Utf8Bytes]> = texts.iter().map(|text| Utf8Bytes::from(*text)).collect();
         let bytes = texts.iter().map(|text| text.len()).sum();
-        Self { frames, binary: OnceLock::new(), bytes, topic: topic.clone(), cursor: None, kind }
+        Self {
+            frames,
+            binary: OnceLock::new(),
+            bytes,
+            topic: topic.clone(),
+            cursor: None,
+            slot_hash: kind.slot_hash(),
+            kind,
+        }
     }
 
     fn at(self, cursor: &str) -> Self {

@@ -5,8 +5,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::frame::FrameKind;
 use crate::metrics::Metrics;
 use crate::outbox::Batch;
 use crate::wire::encode::Push;
@@ -21,70 +23,68 @@ pub enum Format {
     MessagePack,
 }
 
-/// What waits to be framed. Framing is done outside of all locks.
-#[derive(Debug)]
-pub struct Frames {
+/// How messages become payloads of frames. That is done outside of all locks that others wait for.
+#[derive(Clone, Debug)]
+pub struct Framing {
     format: Format,
     above: usize,
     metrics: Metrics,
-    waiting: VecDeque<Waiting>,
 }
 
+/// What waits to be framed.
 #[derive(Debug)]
-enum Waiting {
+pub enum Waiting {
     Reply(Utf8Bytes),
     /// A push, and how many of its messages are through.
     Push(Arc<Push>, usize),
 }
 
-impl Frames {
-    /// None yet. Messages of more than `above` bytes are compressed where the format can.
+impl Framing {
+    /// Messages of more than `above` bytes are compressed where the format can.
     pub fn new(format: Format, above: usize, metrics: Metrics) -> Self {
-        Self { format, above, metrics, waiting: VecDeque::new() }
+        Self { format, above, metrics }
     }
-}
 
-impl Iterator for Frames {
-    type Item = Message;
-
-    fn next(&mut self) -> Option<Message> {
+    /// Takes the next message: its kind of frame and its payload.
+    pub fn next_frame(&self, waiting: &mut VecDeque<Waiting>) -> Option<(FrameKind, Bytes)> {
         loop {
-            match self.waiting.front_mut()? {
+            match waiting.front_mut()? {
                 Waiting::Reply(text) => {
                     let text = std::mem::take(text);
-                    self.waiting.pop_front();
+                    waiting.pop_front();
                     return Some(match self.format {
-                        Format::Json => Message::Text(text),
-                        Format::MessagePack => Message::Binary(binary(&text, self.above)),
+                        Format::Json => (FrameKind::Text, text.into()),
+                        Format::MessagePack => (FrameKind::Binary, binary(&text, self.above)),
                     });
                 }
                 Waiting::Push(push, through) if *through < push.frames.len() => {
                     let index = *through;
                     *through += 1;
                     return Some(match self.format {
-                        Format::Json => Message::Text(push.frames[index].clone()),
-                        Format::MessagePack => {
-                            let all = push.binary.get_or_init(|| {
-                                self.metrics.encoded_binary.inc();
-                                push.frames.iter().map(|text| binary(text, self.above)).collect()
-                            });
-                            Message::Binary(all[index].clone())
-                        }
+                        Format::Json => (FrameKind::Text, push.frames[index].clone().into()),
+                        Format::MessagePack => (FrameKind::Binary, self.packed(push)[index].clone()),
                     });
                 }
-                Waiting::Push(..) => drop(self.waiting.pop_front()),
+                Waiting::Push(..) => drop(waiting.pop_front()),
             }
         }
     }
+
+    fn packed<'a>(&self, push: &'a Push) -> &'a [Bytes] {
+        push.binary.get_or_init(|| {
+            self.metrics.encoded_binary.inc();
+            push.frames.iter().map(|text| binary(text, self.above)).collect()
+        })
+    }
 }
 
-impl Batch for Frames {
+impl Batch for VecDeque<Waiting> {
     fn reply(&mut self, text: Utf8Bytes) {
-        self.waiting.push_back(Waiting::Reply(text));
+        self.push_back(Waiting::Reply(text));
     }
 
     fn push(&mut self, push: Arc<Push>) {
-        self.waiting.push_back(Waiting::Push(push, 0));
+        self.push_back(Waiting::Push(push, 0));
     }
 }
 
@@ -97,8 +97,17 @@ mod tests {
         rmp_serde::from_slice(&frame[1..]).unwrap()
     }
 
-    fn frames() -> Frames {
-        Frames::new(Format::MessagePack, 1024, Metrics::default())
+    fn framing(metrics: Metrics) -> Framing {
+        Framing::new(Format::MessagePack, 1024, metrics)
+    }
+
+    fn all(framing: &Framing, waiting: &mut VecDeque<Waiting>) -> Vec<Bytes> {
+        std::iter::from_fn(|| framing.next_frame(waiting))
+            .map(|(kind, payload)| {
+                assert_eq!(kind, FrameKind::Binary);
+                payload
+            })
+            .collect()
     }
 
     #[test]
@@ -107,28 +116,25 @@ mod tests {
         let metrics = Metrics::default();
         let mut taken = Vec::new();
         for _ in 0..100 {
-            let mut frames = Frames::new(Format::MessagePack, 1024, metrics.clone());
-            frames.push(push.clone());
-            taken.push([frames.next(), frames.next(), frames.next()]);
+            let mut waiting = VecDeque::new();
+            waiting.push(push.clone());
+            taken.push(all(&framing(metrics.clone()), &mut waiting));
         }
         assert_eq!(metrics.encoded_binary.get(), 1);
-        let [Some(Message::Binary(first)), Some(Message::Binary(second)), None] = &taken[0] else {
-            panic!("{taken:?}")
-        };
+        let [first, second] = &*taken[0] else { panic!("{taken:?}") };
         assert_eq!((unpacked(first)["n"].as_u64(), unpacked(second)["n"].as_u64()), (Some(1), Some(2)));
         // Shared, not copied.
-        assert!(
-            taken.iter().all(|all| matches!(&all[0], Some(Message::Binary(found)) if found.as_ptr() == first.as_ptr()))
-        );
+        assert!(taken.iter().all(|all| all[0].as_ptr() == first.as_ptr()));
     }
 
     #[test]
     fn order_is_kept_between_replies_and_pushes() {
-        let mut frames = frames();
-        frames.reply("{\"n\":0}".into());
-        frames.push(Arc::new(Push::plain(&"mine".into(), Kind::Mark, &["{\"n\":1}", "{\"n\":2}"])));
-        frames.reply("{\"n\":3}".into());
-        let order: Vec<_> = frames.map(|frame| unpacked(&frame.into_data())["n"].clone()).collect();
+        let mut waiting = VecDeque::new();
+        waiting.reply("{\"n\":0}".into());
+        waiting.push(Arc::new(Push::plain(&"mine".into(), Kind::Mark, &["{\"n\":1}", "{\"n\":2}"])));
+        waiting.reply("{\"n\":3}".into());
+        let all = all(&framing(Metrics::default()), &mut waiting);
+        let order: Vec<_> = all.iter().map(|frame| unpacked(frame)["n"].clone()).collect();
         assert_eq!(order, [0, 1, 2, 3]);
     }
 }

@@ -13,8 +13,9 @@ use courant_tls::Socket;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::format::{Format, Frames};
-use super::socket::{FramedSocket, Inbound};
+use super::format::{Format, Framing};
+use super::reader::Inbound;
+use super::socket::FramedSocket;
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::connection::permits::ConnectionPermit;
@@ -49,8 +50,9 @@ pub struct Session {
     cookie: Option<String>,
     subscriptions: Subscriptions,
     unanswered_pings: u32,
+    next_ping: Instant,
     ending: bool,
-    /// When the next thing is due that is not a ping: the token, then its end, then the end of the closing handshake.
+    /// When the token is due, then its end, then the end of the closing handshake.
     deadline: Instant,
     /// When to remind of the token's end.
     warning: Option<Instant>,
@@ -71,9 +73,8 @@ enum SessionEvent {
     Inbound(Inbound),
     Joined(FinishedTask),
     Answered((Option<u64>, Result<Answer, ApiError>)),
-    Ping,
-    Warning,
-    Deadline,
+    /// One of the session's times has come.
+    Due,
     Ending,
     Drain,
     ServerUnavailable,
@@ -94,6 +95,7 @@ impl Session {
             cookie: None,
             subscriptions: Subscriptions::new(),
             unanswered_pings: 0,
+            next_ping: Instant::now() + app.config.times.ping,
             ending: false,
             deadline: Instant::now() + app.config.times.auth,
             warning: None,
@@ -117,24 +119,19 @@ impl Session {
         self.cookie = cookie;
     }
 
-    /// Runs it to its end.
-    pub async fn run(mut self, socket: Socket, read: Bytes) {
-        let mut socket = framed(&self.app, self.format, self.outbox.clone(), socket, read).await;
-        let every = self.app.config.times.ping;
-        let mut pings = tokio::time::interval_at(Instant::now() + every, every);
-        pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// Runs it to its end. Boxed: whoever calls this would have room for it twice.
+    pub async fn run(mut self: Box<Self>, socket: Socket, read: Bytes) {
+        let mut socket = framed(&self.app, self.format, self.outbox.clone(), socket, read);
         let mut outages = self.app.server_unavailable.clone();
         outages.mark_unchanged();
         tracing::debug!(connection = %self.id, "opened");
         loop {
-            let ending = self.ending;
+            let (ending, due) = (self.ending, self.next_due());
             let event = tokio::select! {
                 inbound = socket.next() => SessionEvent::Inbound(inbound),
                 Some(joined) = self.subscriptions.finished() => SessionEvent::Joined(joined),
                 Some(Ok(answer)) = self.queries.join_next() => SessionEvent::Answered(answer),
-                _ = pings.tick() => SessionEvent::Ping,
-                () = due(self.warning), if !ending => SessionEvent::Warning,
-                () = tokio::time::sleep_until(self.deadline) => SessionEvent::Deadline,
+                () = tokio::time::sleep_until(due) => SessionEvent::Due,
                 () = self.outbox.ended(), if !ending => SessionEvent::Ending,
                 () = self.app.drain.cancelled(), if !ending => SessionEvent::Drain,
                 Ok(()) = outages.changed(), if !ending => SessionEvent::ServerUnavailable,
@@ -163,25 +160,43 @@ impl Session {
                 }
             }
             SessionEvent::Answered((id, answer)) => self.answer(id, answer),
-            SessionEvent::Warning => {
-                self.warning = None;
-                if let Some(user) = &self.user {
-                    self.outbox.reply(&replies::auth_expiring(&user.identity));
-                }
-            }
-            SessionEvent::Ping if self.unanswered_pings >= MISSED_PINGS => {
-                tracing::debug!(connection = %self.id, "closing: pings unanswered");
-                return Flow::Stop;
-            }
-            SessionEvent::Ping => {
-                self.unanswered_pings += 1;
-                socket.ping();
-            }
-            SessionEvent::Deadline if self.ending => return Flow::Stop,
-            SessionEvent::Deadline => self.handle_deadline(),
+            SessionEvent::Due => return self.handle_due(Instant::now(), socket),
             SessionEvent::Ending => self.begin_ending(),
             SessionEvent::Drain => self.drain(),
             SessionEvent::ServerUnavailable => self.end(ApiError::unreachable()),
+        }
+        Flow::Continue
+    }
+
+    /// One timer for all that is due some time: there are many sessions.
+    fn next_due(&self) -> Instant {
+        let next = self.deadline.min(self.next_ping);
+        self.warning.map_or(next, |warning| next.min(warning))
+    }
+
+    fn handle_due(&mut self, now: Instant, socket: &mut FramedSocket) -> Flow {
+        if self.deadline <= now {
+            if self.ending {
+                return Flow::Stop;
+            }
+            // It may have ended a moment ago.
+            if !self.outbox.is_ended() {
+                self.handle_deadline();
+            }
+        }
+        if self.warning.take_if(|warning| *warning <= now).is_some()
+            && let Some(user) = &self.user
+        {
+            self.outbox.reply(&replies::auth_expiring(&user.identity));
+        }
+        if self.next_ping <= now {
+            if self.unanswered_pings >= MISSED_PINGS {
+                tracing::debug!(connection = %self.id, "closing: pings unanswered");
+                return Flow::Stop;
+            }
+            self.unanswered_pings += 1;
+            self.next_ping = now + self.app.config.times.ping;
+            socket.ping();
         }
         Flow::Continue
     }
@@ -190,6 +205,7 @@ impl Session {
     fn begin_ending(&mut self) {
         self.ending = true;
         self.deadline = Instant::now() + self.app.config.times.close;
+        self.warning = None;
         self.subscriptions.clear();
         self.presence = None;
     }
@@ -285,14 +301,6 @@ impl Session {
     }
 }
 
-/// Waits until then; without a time it never returns.
-async fn due(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// What a session does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
@@ -300,17 +308,17 @@ enum Flow {
     Stop,
 }
 
-async fn framed(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, read: Bytes) -> FramedSocket {
+fn framed(app: &App, format: Format, outbox: Arc<Outbox>, socket: Socket, read: Bytes) -> FramedSocket {
     let limits = &app.config.limits;
-    let frames = Frames::new(format, limits.compress_above, app.metrics.clone());
-    FramedSocket::new(socket, read, outbox, frames, limits.message_bytes).await
+    let framing = Framing::new(format, limits.compress_above, app.metrics.clone());
+    FramedSocket::new(socket, read, outbox, framing, limits.message_bytes, &app.flushers)
 }
 
 /// Tells a connection there is no permit for why, and closes it.
 pub async fn refuse_connection(app: &App, error: ApiError, format: Format, socket: Socket, read: Bytes) {
     let outbox = Arc::new(Outbox::new(app.config.limits.outbox_bytes, app.metrics.clone()));
     outbox.end(CloseReason::on(error));
-    let mut socket = framed(app, format, outbox, socket, read).await;
+    let mut socket = framed(app, format, outbox, socket, read);
     let farewell = async { while !matches!(socket.next().await, Inbound::Gone) {} };
     let _ = tokio::time::timeout(app.config.times.close, farewell).await;
 }

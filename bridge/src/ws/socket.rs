@@ -1,179 +1,123 @@
-//! Reading and writing one socket, both whenever either can go on. Writes everything that is ready and flushes once.
+//! One WebSocket as its session sees it: what comes from the client, and what of its own there is to send.
 //!
 //! A client that does not read blocks only its own writing: reading and the session's clocks go on.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use courant_tls::Socket;
-use futures::{Sink, Stream};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio::io::ReadBuf;
 
-use super::format::Frames;
-use super::paced::Paced;
-use crate::outbox::close_reason::CloseReason;
-use crate::outbox::{Outbox, Taken};
+use super::format::Framing;
+use super::pace::Pace;
+use super::reader::{Inbound, Reader};
+use super::shared_socket::SharedSocket;
+use crate::outbox::Outbox;
+use crate::outbox::flusher::{Flushers, Writer};
 
-/// tungstenite zero-fills this at the first read, so it is most of the memory of an idle connection.
-const READ_BUFFER: usize = 1 << 10;
-/// Gathered before it is written in the middle of a batch.
-const WRITE_BUFFER: usize = 16 << 10;
-/// A single message is never larger: pages of the largest size are sent zone by zone.
-const MAX_WRITE_BUFFER: usize = 16 << 20;
-
-/// How tungstenite is used here. The echo that is judged by the Autobahn test suite has the same.
-pub fn settings(max_message: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(MAX_WRITE_BUFFER)
-        .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message))
-}
-
-/// What came from the client.
-#[derive(Debug)]
-pub enum Inbound {
-    Text(Utf8Bytes),
-    /// A sign of life.
-    Alive,
-    /// A ping, which is answered already, or a pong.
-    Control,
-    Binary(Bytes),
-    TooLarge,
-    /// Not what a WebSocket client may send.
-    Broken,
-    /// The connection is over.
-    Gone,
-}
+/// Read at once.
+const READ_BYTES: usize = 4 << 10;
 
 /// One socket with its outbox.
 pub struct FramedSocket {
-    socket: WebSocketStream<Paced>,
-    outbox: Arc<Outbox>,
-    frames: Frames,
-    ping: bool,
-    flush: Flush,
-    closed: bool,
+    socket: Arc<SharedSocket>,
+    /// Makes the flusher write.
+    flusher: Waker,
+    reader: Reader,
+    pace: Pace,
     discarding: bool,
-}
-
-/// Whether something is written that may still be in a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flush {
-    Due,
-    Done,
 }
 
 impl FramedSocket {
     /// Takes over a socket after the handshake, with what was read past it.
-    pub async fn new(socket: Socket, read: Bytes, outbox: Arc<Outbox>, frames: Frames, max_message: usize) -> Self {
-        let config = settings(max_message);
-        let socket = Paced::new(socket, max_message);
-        let socket = WebSocketStream::from_partially_read(socket, read.to_vec(), Role::Server, Some(config)).await;
-        Self { socket, outbox, frames, ping: false, flush: Flush::Done, closed: false, discarding: false }
+    pub fn new(
+        socket: Socket,
+        read: Bytes,
+        outbox: Arc<Outbox>,
+        framing: Framing,
+        max_message: usize,
+        flushers: &Flushers,
+    ) -> Self {
+        let socket = Arc::new(SharedSocket::new(socket, outbox, framing));
+        let shared: Arc<dyn Writer> = socket.clone();
+        let flusher = flushers.add(Arc::downgrade(&shared));
+        // Something may wait already.
+        flusher.wake_by_ref();
+        let mut reader = Reader::new(max_message);
+        if !read.is_empty() {
+            reader.feed(&read);
+        }
+        Self { socket, flusher, reader, pace: Pace::new(max_message), discarding: false }
     }
 
     /// Sends a protocol ping as soon as it can be written.
     pub fn ping(&mut self) {
-        self.ping = true;
+        self.socket.set_ping();
+        self.flusher.wake_by_ref();
     }
 
-    /// The next thing from the client; writes what waits meanwhile. Cancel-safe.
+    /// The next thing from the client. Cancel-safe.
     pub async fn next(&mut self) -> Inbound {
         std::future::poll_fn(|context| self.poll(context)).await
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Inbound> {
-        if let Err(error) = self.poll_write(context) {
+        if let Err(error) = self.socket.poll_blocked(context, &self.flusher) {
             tracing::debug!(%error, "write failed");
             return Poll::Ready(Inbound::Gone);
         }
         if self.discarding {
             return self.poll_discard(context).map(|()| Inbound::Gone);
         }
-        let found = inbound(ready!(Pin::new(&mut self.socket).poll_next(context)));
-        self.discarding = matches!(found, Inbound::TooLarge | Inbound::Broken);
-        Poll::Ready(found)
+        loop {
+            let found = self.reader.next();
+            if let Some(answer) = self.reader.take_answer() {
+                self.socket.set_answer(answer);
+                self.flusher.wake_by_ref();
+            }
+            match found {
+                Some(found) => {
+                    self.discarding = matches!(found, Inbound::TooLarge | Inbound::Broken);
+                    if found == Inbound::Gone {
+                        // The answer to a Close goes out before the socket is dropped.
+                        self.socket.flush(&self.flusher);
+                    }
+                    return Poll::Ready(found);
+                }
+                None => ready!(self.poll_read(context)),
+            }
+        }
+    }
+
+    /// Gives the reader what has come.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; READ_BYTES];
+        let read = ready!(self.poll_bytes(context, &mut scratch));
+        self.reader.feed(&scratch[..read]);
+        Poll::Ready(())
     }
 
     /// After a broken message nothing more can be understood. It is still read: closing a socket with unread bytes
     /// makes the kernel reset it, and our last words would be lost.
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut scratch = [0; 4096];
-        loop {
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(self.socket.get_mut()).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                Ok(()) | Err(_) => return Poll::Ready(()),
+        let mut scratch = [0; READ_BYTES];
+        while ready!(self.poll_bytes(context, &mut scratch)) > 0 {}
+        Poll::Ready(())
+    }
+
+    /// Reads, no faster than a client may send. Nothing is the end: it was closed, or is broken.
+    fn poll_bytes(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<usize> {
+        ready!(self.pace.poll_ready(context));
+        let mut buffer = ReadBuf::new(scratch);
+        let read = match ready!(self.socket.poll_read(context, &mut buffer)) {
+            Ok(()) => buffer.filled().len(),
+            Err(error) => {
+                tracing::debug!(%error, "read failed");
+                0
             }
-        }
-    }
-
-    /// Writes until nothing waits or the client does not read. Returns in both cases; errors end the connection.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Result<(), Error> {
-        loop {
-            match Pin::new(&mut self.socket).poll_ready(context)? {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(()) if self.closed => return self.poll_flush(context),
-                Poll::Ready(()) => {}
-            }
-            if std::mem::take(&mut self.ping) {
-                self.send(Message::Ping(Bytes::new()))?;
-            } else if let Some(frame) = self.frames.next() {
-                self.send(frame)?;
-            } else {
-                match self.outbox.take(&mut self.frames, context) {
-                    Taken::Some => {}
-                    Taken::Nothing => return self.poll_flush(context),
-                    Taken::End(close_reason) => {
-                        self.closed = true;
-                        self.send(Message::Close(Some(close_frame(&close_reason))))?;
-                    }
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, message: Message) -> Result<(), Error> {
-        self.flush = Flush::Due;
-        Pin::new(&mut self.socket).start_send(message)
-    }
-
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Result<(), Error> {
-        if self.flush == Flush::Due && Pin::new(&mut self.socket).poll_flush(context)?.is_ready() {
-            self.flush = Flush::Done;
-        }
-        Ok(())
-    }
-}
-
-fn close_frame(close_reason: &CloseReason) -> CloseFrame {
-    CloseFrame {
-        code: CloseCode::from(close_reason.code),
-        reason: Utf8Bytes::from_static(close_reason.error.code.name()),
-    }
-}
-
-fn inbound(message: Option<Result<Message, Error>>) -> Inbound {
-    match message {
-        Some(Ok(Message::Text(text))) => Inbound::Text(text),
-        Some(Ok(Message::Binary(bytes))) => Inbound::Binary(bytes),
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Inbound::Control,
-        Some(Ok(Message::Close(_) | Message::Frame(_))) => Inbound::Alive,
-        Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Inbound::TooLarge,
-        Some(Err(Error::Protocol(error))) => {
-            tracing::debug!(%error, "not a WebSocket message");
-            Inbound::Broken
-        }
-        Some(Err(Error::Utf8(_))) => Inbound::Broken,
-        Some(Err(_)) | None => Inbound::Gone,
+        };
+        self.pace.spend(read);
+        Poll::Ready(read)
     }
 }

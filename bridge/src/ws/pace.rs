@@ -1,13 +1,10 @@
-//! A socket that is read no faster than a client may send. What comes faster waits at the client: no frame is so cheap to
+//! Reads a socket no faster than a client may send. What comes faster waits at the client: no frame is so cheap to
 //! handle that any number of them could be taken, and empty fragments never become a message that could be counted.
 
-use std::io::Result;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use courant_tls::Socket;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Bytes read per second, on average. A frame has 6 bytes or more.
@@ -17,8 +14,9 @@ const BURST: u64 = 1 << 20;
 /// The shortest pause: then there is something to read again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub struct Paced {
-    socket: Socket,
+/// How much of a socket may be read now.
+#[derive(Debug)]
+pub struct Pace {
     budget: Budget,
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -49,46 +47,30 @@ impl Budget {
     }
 }
 
-impl Paced {
+impl Pace {
     /// Nothing was read yet.
-    pub fn new(socket: Socket, max_message: usize) -> Self {
-        Self { socket, budget: Budget::new(max_message, Instant::now()), pause: None }
+    pub fn new(max_message: usize) -> Self {
+        Self { budget: Budget::new(max_message, Instant::now()), pause: None }
     }
-}
 
-impl AsyncRead for Paced {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        let this = self.get_mut();
+    /// Waits until something may be read.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            if let Some(pause) = &mut this.pause {
+            if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(context));
-                this.pause = None;
+                self.pause = None;
             }
             // Looking at the clock for each read would cost more than it brings.
-            if this.budget.bytes > 0 || this.budget.fill(Instant::now()) {
-                break;
+            if self.budget.bytes > 0 || self.budget.fill(Instant::now()) {
+                return Poll::Ready(());
             }
-            this.pause = Some(Box::pin(sleep(PAUSE)));
+            self.pause = Some(Box::pin(sleep(PAUSE)));
         }
-        let before = into.filled().len();
-        ready!(Pin::new(&mut this.socket).poll_read(context, into))?;
-        let read = (into.filled().len() - before) as u64;
-        this.budget.bytes = this.budget.bytes.saturating_sub(read);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Paced {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+    /// Takes note of what was read.
+    pub fn spend(&mut self, bytes: usize) {
+        self.budget.bytes = self.budget.bytes.saturating_sub(bytes as u64);
     }
 }
 

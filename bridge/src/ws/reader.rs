@@ -1,0 +1,114 @@
+//! What a client sends, as messages. Knows nothing of sockets: bytes go in, messages come out, and now and then a frame that
+//! answers one.
+
+use std::io::{Error as IoError, ErrorKind, Read, Result as IoResult, Write};
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+/// tungstenite takes so many bytes at a time and keeps that much for each connection.
+const READ_BUFFER: usize = 128;
+
+/// What came from the client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Inbound {
+    Text(Utf8Bytes),
+    /// A sign of life.
+    Alive,
+    /// A ping, for which there is an answer, or a pong.
+    Control,
+    Binary(Bytes),
+    TooLarge,
+    /// Not what a WebSocket client may send.
+    Broken,
+    /// The connection is over.
+    Gone,
+}
+
+/// Takes bytes and makes messages of them.
+#[derive(Debug)]
+pub struct Reader {
+    context: WebSocketContext,
+    feed: Feed,
+}
+
+/// What tungstenite takes for a socket.
+#[derive(Debug, Default)]
+struct Feed {
+    /// Not taken yet, from `taken` on.
+    bytes: Vec<u8>,
+    taken: usize,
+    ended: bool,
+    /// Frames that answer pings or a Close.
+    answer: Vec<u8>,
+}
+
+impl Reader {
+    /// Nothing has come yet. Messages are not longer than `max_message` bytes.
+    pub fn new(max_message: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .max_message_size(Some(max_message))
+            .max_frame_size(Some(max_message));
+        Self { context: WebSocketContext::new(Role::Server, Some(config)), feed: Feed::default() }
+    }
+
+    /// Takes what was read; nothing at all is the end of the socket. To be called when there are no more messages.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.feed.bytes.extend_from_slice(bytes);
+        self.feed.ended = bytes.is_empty();
+    }
+
+    /// The next message; none until more is fed. After [`Inbound::Broken`] and [`Inbound::TooLarge`] nothing can be understood any more.
+    pub fn next(&mut self) -> Option<Inbound> {
+        Some(match self.context.read(&mut self.feed) {
+            Ok(Message::Text(text)) => Inbound::Text(text),
+            Ok(Message::Binary(bytes)) => Inbound::Binary(bytes),
+            Ok(Message::Ping(_) | Message::Pong(_)) => Inbound::Control,
+            Ok(Message::Close(_) | Message::Frame(_)) => Inbound::Alive,
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => Inbound::TooLarge,
+            Err(Error::Protocol(_)) if self.feed.ended => Inbound::Gone,
+            Err(Error::Protocol(error)) => {
+                tracing::debug!(%error, "not a WebSocket message");
+                Inbound::Broken
+            }
+            Err(Error::Utf8(_)) => Inbound::Broken,
+            Err(_) => Inbound::Gone,
+        })
+    }
+
+    /// The frame to send for what was read; that of the newest ping, or the one that closes.
+    pub fn take_answer(&mut self) -> Option<Vec<u8>> {
+        Some(std::mem::take(&mut self.feed.answer)).filter(|answer| !answer.is_empty())
+    }
+}
+
+impl Read for Feed {
+    fn read(&mut self, into: &mut [u8]) -> IoResult<usize> {
+        let left = &self.bytes[self.taken..];
+        if left.is_empty() {
+            // Frees what it held: most connections are silent most of the time.
+            (self.bytes, self.taken) = (Vec::new(), 0);
+            return if self.ended { Ok(0) } else { Err(IoError::from(ErrorKind::WouldBlock)) };
+        }
+        let count = left.len().min(into.len());
+        into[..count].copy_from_slice(&left[..count]);
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+impl Write for Feed {
+    /// A frame at a time: a newer answer takes the place of one that was not sent yet.
+    fn write(&mut self, frame: &[u8]) -> IoResult<usize> {
+        self.answer = frame.to_vec();
+        Ok(frame.len())
+    }
+
+    fn flush(&mut self) -> IoResult<()> {
+        Ok(())
+    }
+}
