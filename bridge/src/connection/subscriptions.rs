@@ -27,7 +27,8 @@ pub struct Subscriptions {
 
 struct Entry {
     subscriber: Arc<Subscriber>,
-    task: AbortHandle,
+    /// What brings it about; it is let go afterwards, since a handle keeps all the memory of its task.
+    task: Option<AbortHandle>,
     /// None while it comes about.
     subscription: Option<Subscription>,
     command: Option<u64>,
@@ -56,7 +57,9 @@ pub struct RefusedCommand {
 impl Entry {
     fn end(self) {
         self.subscriber.end();
-        self.task.abort();
+        if let Some(task) = self.task {
+            task.abort();
+        }
     }
 }
 
@@ -90,7 +93,7 @@ impl Subscriptions {
             let subscriber = entering.id;
             SubscribeResult { topic: name, subscriber, result: topics.subscribe(entering, request).await }
         });
-        self.topics.insert(topic, Entry { subscriber, task, subscription: None, command, _share: share });
+        self.topics.insert(topic, Entry { subscriber, task: Some(task), subscription: None, command, _share: share });
         Ok(())
     }
 
@@ -121,6 +124,7 @@ impl Subscriptions {
         let error = match result {
             Ok(subscription) => {
                 entry.subscription = Some(subscription);
+                entry.task = None;
                 return None;
             }
             Err(error) => error,
@@ -135,7 +139,8 @@ impl Subscriptions {
 
     fn panicked(&mut self, error: &JoinError) -> Option<RefusedCommand> {
         tracing::error!(%error, "subscribe task panicked");
-        let (topic, entry) = self.topics.iter().find(|(_, entry)| entry.task.id() == error.id())?;
+        let (topic, entry) =
+            self.topics.iter().find(|(_, entry)| entry.task.as_ref().is_some_and(|task| task.id() == error.id()))?;
         let (topic, command) = (topic.clone(), entry.command);
         self.remove(&topic);
         let error = ApiError::new(Code::Server(ErrorReason::Internal), "something failed on our side; try again");

@@ -182,8 +182,9 @@ impl Topics {
         following: impl Future<Output = ()> + Send + 'static,
     ) {
         let (topics, topic) = (self.clone(), topic.clone());
-        self.supervisor.run("topic", async move {
-            let mut following = std::pin::pin!(following.fuse());
+        // Boxed, and so is the task: passed on as they are, each would be there several times.
+        let mut following = Box::pin(following).fuse();
+        let run = async move {
             loop {
                 tokio::select! {
                     () = &mut following => {}
@@ -194,6 +195,7 @@ impl Topics {
                     }
                 }
             }
-        });
+        };
+        self.supervisor.run("topic", Box::pin(run));
     }
 }
