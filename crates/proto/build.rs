@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".courant.v1")
+        // A job is half a kilobyte, and messages about it are passed on often.
+        .boxed(".courant.v1.JobEvent.job")
+        .boxed(".courant.v1.JobSnapshot.job")
         .skip_debug(["courant.v1.Password"])
         .codec_path("crate::codec::Codec")
         .compile_fds(descriptors)?;

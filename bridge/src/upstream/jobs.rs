@@ -31,7 +31,7 @@ pub fn follow(server: &Server, scope: &Scope, tier: ThrottleTier, after: &str) -
         ready: VecDeque::new(),
         steps: steps.map_ok(|message| (message.cursor, message.step)),
     };
-    futures::stream::try_unfold(following, Following::next).boxed()
+    futures::stream::try_unfold(Box::new(following), Following::next).boxed()
 }
 
 /// What one subscriber missed.
@@ -102,7 +102,8 @@ struct Following<S> {
 }
 
 impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
-    async fn next(mut self) -> Result<Option<(Update, Self)>, ApiError> {
+    /// Boxed: the stream moves it around for each update.
+    async fn next(mut self: Box<Self>) -> Result<Option<(Update, Box<Self>)>, ApiError> {
         loop {
             if let Some(update) = self.ready.pop_front() {
                 return Ok(Some((update, self)));
@@ -115,12 +116,12 @@ impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
     async fn handle(&mut self, cursor: String, step: Option<Step>) -> Result<(), ApiError> {
         let update = match step {
             Some(Step::Event(event)) => {
-                let included = includes(&self.scope, event.job.as_ref());
+                let included = includes(&self.scope, event.job.as_deref());
                 let push = included.then(|| Push::event(&self.name, cursor.clone(), &event)).flatten();
                 Update { cursor, content: push.map_or(Content::Nothing, Content::Event) }
             }
             Some(Step::Snapshot(v1::JobSnapshot { job })) => {
-                let Some(job) = job.filter(|job| includes(&self.scope, Some(job))) else { return Ok(()) };
+                let Some(job) = job.filter(|job| includes(&self.scope, Some(job.as_ref()))) else { return Ok(()) };
                 self.needs_job = false;
                 Update::new(Content::Snapshot(Push::snapshot(&self.name, &job)))
             }
@@ -164,13 +165,14 @@ impl<S: Stream<Item = Result<Message, tonic::Status>> + Unpin> Following<S> {
 fn replayed(scope: &Scope, name: &Arc<str>, cursor: String, step: Option<Step>) -> Option<Update> {
     Some(match step? {
         Step::Gap(gap) => Update::new(Content::Gap(gap.reason())),
-        Step::Snapshot(v1::JobSnapshot { job }) => match job.filter(|job| includes(scope, Some(job))) {
+        Step::Snapshot(v1::JobSnapshot { job }) => match job.filter(|job| includes(scope, Some(job.as_ref()))) {
             Some(job) => Update::new(Content::Snapshot(Push::snapshot(name, &job))),
             None => Update::new(Content::Nothing),
         },
         Step::Event(event) if event.revision == 0 => Update::new(Content::Nothing),
         Step::Event(event) => {
-            let push = includes(scope, event.job.as_ref()).then(|| Push::event(name, cursor.clone(), &event)).flatten();
+            let push =
+                includes(scope, event.job.as_deref()).then(|| Push::event(name, cursor.clone(), &event)).flatten();
             Update { cursor, content: push.map_or(Content::Nothing, Content::Event) }
         }
         Step::Live(live) => Update { cursor, content: Content::Live(live.revision) },

@@ -227,7 +227,7 @@ impl Push {
 
     /// Something that happened. None when this version does not know what, or the event has no job.
     pub fn event(topic: &Arc<str>, cursor: String, event: &v1::JobEvent) -> Option<Self> {
-        let (job, change) = (event.job.as_ref()?, event.change.as_ref()?);
+        let (job, change) = (event.job.as_deref()?, event.change.as_ref()?);
         Some(match class(change) {
             Class::Transient(slot, message) => Self::transient(topic, event, job, change, slot, message),
             Class::Durable(message) => Self::durable(topic, cursor, event, job, change, message),
@@ -357,7 +357,7 @@ mod tests {
     fn of_a_deleted_job_its_names_are_told_and_durably() {
         let job = v1::Job { job_id: "J".into(), document_id: "d".into(), owner: "alice".into(), ..Default::default() };
         let change = Some(Change::Deleted(v1::JobDeleted {}));
-        let event = v1::JobEvent { revision: 9, job: Some(job), change, ..Default::default() };
+        let event = v1::JobEvent { revision: 9, job: Some(Box::new(job)), change, ..Default::default() };
         let push = Push::event(&"mine".into(), "c".into(), &event).unwrap();
         assert_eq!(push.kind, Kind::Durable { job: "J".into(), revision: 9 });
         let expected = r#"{"type":"job-deleted","topic":"mine","cursor":"c","jobId":"J","documentId":"d","batchId":null,"owner":"alice","revision":9,"timestamp":null}"#;

@@ -155,7 +155,7 @@ mod tests {
 
     fn pushed(topic: &str, job: v1::Job, change: Change) -> String {
         let event_time = Some(prost_types::Timestamp { seconds: 1_795_249_804, nanos: 100_000_000 });
-        let event = v1::JobEvent { job: Some(job), event_time, change: Some(change), ..Default::default() };
+        let event = v1::JobEvent { job: Some(Box::new(job)), event_time, change: Some(change), ..Default::default() };
         let push = Push::event(&topic.into(), String::new(), &event).unwrap();
         assert_eq!(push.frames.len(), 1);
         push.frames[0].as_str().to_owned()

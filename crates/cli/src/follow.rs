@@ -125,7 +125,7 @@ impl Follower {
         let mut ended = None;
         let update = match message.step? {
             Step::Snapshot(snapshot) => {
-                let job = Box::new(snapshot.job?);
+                let job = snapshot.job?;
                 ended = is_terminal(job.state()).then(|| job.clone());
                 Update::Snapshot(job)
             }

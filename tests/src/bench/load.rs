@@ -146,8 +146,8 @@ impl Ends {
         loop {
             let message = self.0.message().await?.context("the watch ended")?;
             let job = match message.step {
-                Some(Step::Snapshot(snapshot)) => snapshot.job,
-                Some(Step::Event(event)) => event.job,
+                Some(Step::Snapshot(snapshot)) => snapshot.job.map(|job| *job),
+                Some(Step::Event(event)) => event.job.map(|job| *job),
                 _ => None,
             };
             if let Some(job) = job.filter(|job| job.state() == JobState::Succeeded) {

@@ -10,7 +10,8 @@ use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
 use super::job::{
-    current_job, error, estimate, export, format, job, page, position, snapshot, time, with_expire_time, zone,
+    current_job, error, estimate, export, format, job, page, position, snapshot, time, updated_job, with_expire_time,
+    zone,
 };
 use crate::config::Retention;
 
@@ -19,9 +20,14 @@ pub fn watch_job(retention: Retention, update: Update) -> v1::WatchJobResponse {
     use v1::watch_job_response::Step as Out;
     let revision = update.cursor.map_or(0, |cursor| cursor.revision.0 as i64);
     let step = match update.step {
-        Step::Snapshot(at) => Out::Snapshot(v1::JobSnapshot { job: Some(with_expire_time(retention, snapshot(&at))) }),
+        Step::Snapshot(at) => {
+            Out::Snapshot(v1::JobSnapshot { job: Some(Box::new(with_expire_time(retention, snapshot(&at)))) })
+        }
         Step::Event(durable) => Out::Event(durable_event(retention, &durable)),
-        Step::Transient(update, coalesced) => Out::Event(transient_event(&update, coalesced)),
+        Step::Transient(update, coalesced) => {
+            let job = current_job(&update.current, update.remaining, update.elapsed);
+            Out::Event(transient_event(&update, coalesced, job))
+        }
         Step::Live => Out::Live(v1::WatchLive { revision }),
         Step::Bookmark => Out::Bookmark(v1::WatchBookmark {}),
         Step::Gap(why) => Out::Gap(v1::WatchGap { reason: gap(why).into() }),
@@ -41,6 +47,15 @@ pub fn watch_jobs(retention: Retention, update: Update) -> v1::WatchJobsResponse
         One::Gap(gap) => Many::Gap(gap),
     });
     v1::WatchJobsResponse { cursor, step }
+}
+
+/// A step of a watch that is merged with what came before: transient events have of the job only what they change.
+pub fn watch_updates(retention: Retention, update: Update) -> v1::WatchJobsResponse {
+    let Step::Transient(transient, coalesced) = &update.step else { return watch_jobs(retention, update) };
+    let job = updated_job(&transient.current, transient.remaining, transient.elapsed);
+    let event = transient_event(transient, *coalesced, job);
+    let step = Some(v1::watch_jobs_response::Step::Event(event));
+    v1::WatchJobsResponse { cursor: text(update.cursor), step }
 }
 
 fn gap(gap: Gap) -> v1::GapReason {
@@ -67,7 +82,7 @@ fn durable_event(retention: Retention, durable: &Durable) -> v1::JobEvent {
             v1::JobEvent {
                 revision: revision as i64,
                 event_time: Some(time(event.at)),
-                job: Some(with_expire_time(retention, wire)),
+                job: Some(Box::new(with_expire_time(retention, wire))),
                 coalesced: 0,
                 change: Some(change(&event.change, after)),
             }
@@ -97,11 +112,10 @@ fn removed(durable: &Durable) -> v1::JobEvent {
         ..v1::Job::default()
     };
     let change = Some(Wire::Deleted(v1::JobDeleted {}));
-    v1::JobEvent { revision, job: Some(job), change, ..v1::JobEvent::default() }
+    v1::JobEvent { revision, job: Some(Box::new(job)), change, ..v1::JobEvent::default() }
 }
 
-fn transient_event(update: &TransientUpdate, coalesced: u32) -> v1::JobEvent {
-    let mut job = current_job(&update.current, update.remaining, update.elapsed);
+fn transient_event(update: &TransientUpdate, coalesced: u32, mut job: v1::Job) -> v1::JobEvent {
     job.queue_position = update.position.map(position);
     let change = match &update.change {
         TransientChange::Progress => Wire::Progressed(v1::JobProgressed {}),
@@ -112,7 +126,13 @@ fn transient_event(update: &TransientUpdate, coalesced: u32) -> v1::JobEvent {
         TransientChange::Position => Wire::QueuePositionChanged(v1::QueuePositionChanged {}),
     };
     let event_time = Some(time(update.at));
-    v1::JobEvent { revision: 0, event_time, job: Some(job), coalesced: coalesced as i32, change: Some(change) }
+    v1::JobEvent {
+        revision: 0,
+        event_time,
+        job: Some(Box::new(job)),
+        coalesced: coalesced as i32,
+        change: Some(change),
+    }
 }
 
 fn change(change: &Change, after: &Job) -> Wire {

@@ -62,11 +62,30 @@ pub fn band(estimate: Estimate) -> v1::EstimateBand {
 /// A job with its live progress.
 pub fn current_job(current: &CurrentJob, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
     let mut out = job(&current.job, current.revision.0, elapsed_ms);
+    out.progress = Some(live_progress(current, remaining, elapsed_ms));
+    out
+}
+
+/// Of a job with its live progress only what changes without an event, and what says whether that is old.
+pub fn updated_job(current: &CurrentJob, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Job {
+    let job = &current.job;
+    v1::Job {
+        job_id: job.id.to_string(),
+        state: state(job.state).into(),
+        progress: Some(live_progress(current, remaining, elapsed_ms)),
+        attempt: job.attempt as i32,
+        pages_done: job.pages.done_count() as i32,
+        zones_completed: job.zones as i32,
+        revision: current.revision.0 as i64,
+        ..v1::Job::default()
+    }
+}
+
+fn live_progress(current: &CurrentJob, remaining: Option<Estimate>, elapsed_ms: Option<u64>) -> v1::Progress {
     let mut progress = progress(current.progress(), elapsed_ms);
     estimate(&mut progress, remaining);
     progress.current_zone = current.live.as_ref().and_then(|live| live.zone.as_ref()).map(zone);
-    out.progress = Some(progress);
-    out
+    progress
 }
 
 /// Puts in how long it may still take.

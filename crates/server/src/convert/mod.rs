@@ -6,7 +6,7 @@ mod incoming;
 mod job;
 
 pub use batch::batch;
-pub use event::{watch_job, watch_jobs};
+pub use event::{watch_job, watch_jobs, watch_updates};
 pub use incoming::{
     MAX_ID, MAX_INTERVAL, error_in, format_in, id_in, interval_in, interval_within, job_id, lane_in, page_in, stage_in,
     state_in, zone_in,

@@ -128,7 +128,7 @@ impl Scopes {
         let form = move |step: Result<Update, WatchError>| ScopeStep {
             scope,
             what: Some(match step {
-                Ok(update) => What::Step(convert::watch_jobs(retention, update)),
+                Ok(update) => What::Step(convert::watch_updates(retention, update)),
                 Err(error) => What::Ended(call_error(error.into())),
             }),
         };

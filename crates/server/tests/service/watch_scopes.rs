@@ -6,6 +6,7 @@ use courant_auth::Role;
 use courant_proto::v1::scope_step::What;
 use courant_proto::v1::watch_jobs_response::Step;
 use courant_proto::v1::watch_scopes_request::Request as Ask;
+use courant_proto::v1::work_request::Message as Report;
 use courant_proto::v1::*;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -68,6 +69,18 @@ fn jobs(came: &HashMap<i64, Vec<What>>, scope: i64) -> Vec<String> {
     steps.filter_map(job).map(|job| job.job_id).collect()
 }
 
+/// The transient events of a scope that are about progress.
+fn updates(came: &HashMap<i64, Vec<What>>, scope: i64) -> Vec<JobEvent> {
+    let steps = came.get(&scope).into_iter().flatten();
+    let update = |what: &What| match what {
+        What::Step(WatchJobsResponse { step: Some(Step::Event(event)), .. }) if name(event) == "progressed" => {
+            Some(event.clone())
+        }
+        _ => None,
+    };
+    steps.filter_map(update).collect()
+}
+
 fn is_live(came: &HashMap<i64, Vec<What>>, scope: i64) -> bool {
     let live = |what: &What| matches!(what, What::Step(WatchJobsResponse { step: Some(Step::Live(_)), .. }));
     came.get(&scope).is_some_and(|steps| steps.iter().any(live))
@@ -93,6 +106,44 @@ async fn each_scope_is_followed_as_by_a_watch_of_its_own() {
     let request = RetryJobRequest { job_id: first.clone(), ..RetryJobRequest::default() };
     world.jobs("alice").retry_job(request).await.unwrap();
     bridge.until(|came| jobs(came, 3).len() == 3).await;
+}
+
+#[tokio::test]
+async fn an_update_has_of_the_job_only_what_changes_without_an_event() {
+    let world = World::new().await;
+    let id = world.submit("alice").await.job.unwrap().job_id;
+    let mut bridge = Bridge::open(&world, &[Role::Bridge]).await.unwrap();
+    bridge.add(1, "", &id, 100).await;
+    bridge.until(|came| is_live(came, 1)).await;
+    let mut single = world.watch("alice", &id, "").await;
+    let mut worker = world.worker("w").await;
+    let attempt = worker.take().await.attempt;
+    let report = ReportProgress {
+        attempt,
+        percent: 41.5,
+        operation: "reading".into(),
+        stage: Stage::Extract.into(),
+        ..ReportProgress::default()
+    };
+    worker.send(Report::Progress(report)).await;
+    let of_single = loop {
+        match single.next().await.unwrap().step {
+            Some(watch_job_response::Step::Event(event)) if name(&event) == "progressed" => break event,
+            _ => {}
+        }
+    };
+    bridge.until(|came| updates(came, 1).len() == 1).await;
+    let update = updates(&bridge.came, 1).remove(0);
+    let (whole, job) = (of_single.job.unwrap(), update.job.unwrap());
+    let kept = |job: &Job| {
+        let progress = job.progress.as_ref().unwrap();
+        (job.job_id.clone(), job.revision, job.attempt, job.state, progress.percent, progress.operation.clone())
+    };
+    assert_eq!(kept(&job), kept(&whole));
+    let without = Job { progress: None, ..*job };
+    let (job_id, revision, attempt, state) = (whole.job_id, whole.revision, whole.attempt, whole.state);
+    assert_eq!(without, Job { job_id, revision, attempt, state, ..Job::default() });
+    assert!(whole.owner == "alice" && update.change == of_single.change);
 }
 
 #[tokio::test]
