@@ -105,8 +105,8 @@ impl Bench {
 
     /// Looks for the most that is delivered, from so many deliveries per second on.
     pub async fn most(&mut self, first: f64, time: Duration) -> anyhow::Result<Most> {
-        let topics = self.target.topics.len();
-        let listeners = self.clients.count() as f64 / topics as f64;
+        let topics = self.target.sources;
+        let listeners = self.clients.count() as f64 / self.target.topics.len() as f64;
         let mut search = Search::default();
         let mut rate = first / listeners;
         for _ in 0..MOST_STEPS {

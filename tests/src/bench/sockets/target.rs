@@ -39,6 +39,8 @@ pub struct Target {
     /// How each topic is followed.
     pub topics: Vec<Greeting>,
     pub publisher: Publisher,
+    /// What is published to in turn: the topics, or the jobs behind a single one.
+    pub sources: usize,
     pub processes: Processes,
     /// Goes last: dropping it ends the programs.
     running: Keep,
@@ -60,9 +62,18 @@ impl Target {
             end: running.end.clone(),
             topics: (0..topics).map(|topic| peer.greeting(topic)).collect(),
             publisher: Publisher::Peer(publisher),
+            sources: topics,
             processes: Processes(vec![("server", running.program.group)]),
             running: Keep::Peer(Box::new(running)),
         })
+    }
+
+    /// One topic on which so many messages per second are no older ones' successors: of Courant it is all of a user's jobs.
+    pub async fn single(options: &Options, jobs: usize) -> anyhow::Result<Self> {
+        match options.sockets.peer {
+            Some(_) => Self::start(options, 1, Kind::Job, Arrangement::Joint).await,
+            None => Self::mine(options, jobs, Arrangement::Joint).await,
+        }
     }
 
     /// Courant with so many jobs of one user, who follows all of them by one topic.
@@ -98,6 +109,7 @@ impl Target {
             end: endpoint(&courant),
             topics: greetings.collect::<anyhow::Result<_>>()?,
             publisher: Publisher::Courant(ingress),
+            sources: jobs.len(),
             processes: courant.processes(),
             running: Keep::Courant(Box::new(courant)),
         })
