@@ -30,7 +30,7 @@ async fn echo(socket: TcpStream) -> anyhow::Result<()> {
     let mut reader = Reader::new(MAX_MESSAGE);
     let mut bytes = vec![0; 64 << 10];
     loop {
-        let inbound = reader.next();
+        let inbound = reader.next_message();
         let mut frames = reader.take_answer().unwrap_or_default();
         match &inbound {
             Some(Inbound::Text(text)) => append(&mut frames, FrameKind::Text, text.as_bytes()),

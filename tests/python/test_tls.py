@@ -103,7 +103,11 @@ def test_a_browser_does_not_believe_a_stranger(safe, stranger):
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_versions_and_protocols(safe, papers, version):
-    for address, offered, chosen in [(safe.http, ["h2", "http/1.1"], "http/1.1"), (safe.grpc, ["h2"], "h2")]:
+    for address, offered, chosen in [
+        (safe.http, ["h2", "http/1.1"], "h2"),
+        (safe.http, ["http/1.1"], "http/1.1"),
+        (safe.grpc, ["h2"], "h2"),
+    ]:
         trust = believing(papers)
         trust.minimum_version = trust.maximum_version = version
         trust.set_alpn_protocols(offered)

@@ -50,12 +50,28 @@ struct Held {
 struct Delivered {
     /// Every event up to here was in the replay.
     replayed: i64,
-    /// The revision each job was sent at.
-    jobs: HashMap<Arc<str>, i64>,
+    /// Where each job was when it was sent.
+    jobs: HashMap<Arc<str>, Shown>,
     /// The largest revision in all of the above.
     newest: i64,
     /// The last cursor that was sent.
     cursor: Option<Box<str>>,
+}
+
+/// Up to where a job was shown.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    revision: i64,
+    /// Of a snapshot of an attempt.
+    elapsed_ms: Option<i64>,
+}
+
+impl Shown {
+    /// Whether an update or snapshot of the job is older than what was shown.
+    fn is_after(self, revision: i64, push: &Push) -> bool {
+        let earlier = || push.elapsed_ms.zip(self.elapsed_ms).is_some_and(|(push, shown)| push < shown);
+        revision < self.revision || (revision == self.revision && earlier())
+    }
 }
 
 /// Whether a subscriber has caught up.
@@ -109,8 +125,8 @@ impl Subscriber {
         for push in held.durable {
             if delivered.is_new(&push) {
                 if let Kind::Durable { job, revision } | Kind::Snapshot { job, revision } = &push.kind {
-                    delivered.record(job, *revision);
-                    sent.insert(job.clone(), *revision);
+                    delivered.record(job, *revision, &push);
+                    sent.insert(job.clone(), Shown { revision: *revision, elapsed_ms: push.elapsed_ms });
                 }
                 self.outbox.push(self.id, delivered.adjusted(&push));
             }
@@ -119,7 +135,7 @@ impl Subscriber {
         transient.sort_unstable_by_key(|(arrival, _)| *arrival);
         for (_, push) in transient {
             // What is older than a durable update that was sent must not come after it.
-            let old = matches!(&push.kind, Kind::Transient { job, revision, .. } if sent.get(job).is_some_and(|sent| revision < sent));
+            let old = matches!(&push.kind, Kind::Transient { job, revision, .. } if sent.get(job).is_some_and(|sent| sent.is_after(*revision, &push)));
             if !old && delivered.is_new(&push) {
                 self.outbox.push(self.id, push);
             }
@@ -172,10 +188,10 @@ impl Delivered {
             Kind::Durable { revision: 0, .. } => {}
             Kind::Durable { job, revision } => {
                 self.replayed = *revision;
-                self.record(job, *revision);
+                self.record(job, *revision, push);
                 self.cursor.clone_from(&push.cursor);
             }
-            Kind::Snapshot { job, revision } => self.record(job, *revision),
+            Kind::Snapshot { job, revision } => self.record(job, *revision, push),
             Kind::Gap => *self = Self::default(),
             Kind::Transient { .. } | Kind::Ended | Kind::Live | Kind::Mark | Kind::Bookmark => {}
         }
@@ -187,8 +203,8 @@ impl Delivered {
         self.newest = self.newest.max(revision);
     }
 
-    fn record(&mut self, job: &Arc<str>, revision: i64) {
-        self.jobs.insert(job.clone(), revision);
+    fn record(&mut self, job: &Arc<str>, revision: i64, push: &Push) {
+        self.jobs.insert(job.clone(), Shown { revision, elapsed_ms: push.elapsed_ms });
         self.newest = self.newest.max(revision);
     }
 
@@ -204,14 +220,15 @@ impl Delivered {
                     *self = Self::default();
                     return true;
                 }
-                let new = *revision > self.replayed && self.jobs.get(job).is_none_or(|delivered| revision > delivered);
+                let new = *revision > self.replayed
+                    && self.jobs.get(job).is_none_or(|delivered| *revision > delivered.revision);
                 if new {
                     self.cursor.clone_from(&push.cursor);
                 }
                 new
             }
             Kind::Transient { job, revision, .. } | Kind::Snapshot { job, revision } => {
-                self.jobs.get(job).is_none_or(|delivered| revision >= delivered)
+                self.jobs.get(job).is_none_or(|delivered| !delivered.is_after(*revision, push))
             }
             Kind::Gap => {
                 *self = Self::default();
@@ -308,6 +325,28 @@ mod tests {
         }
         // It was older than what was sent by then.
         assert_eq!(sent(&subscriber), ["A1", "A2", "A3", "A4", "live", "A5", "A6", "A7"]);
+    }
+
+    #[test]
+    fn of_the_same_revision_what_is_older_than_a_snapshot_is_not_sent() {
+        let at = |push: Arc<Push>, elapsed_ms| {
+            let push = Arc::into_inner(push).unwrap();
+            Arc::new(Push { elapsed_ms: Some(elapsed_ms), ..push })
+        };
+        let subscriber = subscriber();
+        subscriber.deliver(&at(transient("A", 7), 900));
+        subscriber.deliver(&at(transient("B", 4), 2_100));
+        subscriber.replay(at(snapshot("A", 7), 1_000));
+        subscriber.replay(at(snapshot("B", 4), 2_000));
+        subscriber.release(live(), 0);
+        let first = ["snapshot A7", "snapshot B4", "live", "transient B4"];
+        assert_eq!(sent(&subscriber), first);
+        subscriber.deliver(&at(transient("A", 7), 950));
+        subscriber.deliver(&transient("A", 7));
+        subscriber.deliver(&at(transient("A", 7), 1_000));
+        assert_eq!(sent(&subscriber).len(), 1, "the newest of those that are not old");
+        subscriber.deliver(&at(transient("A", 7), 950));
+        assert!(sent(&subscriber).is_empty());
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Push {
     pub kind: Kind,
     /// Of a transient one: a hash of its job and slot.
     pub slot_hash: Option<u64>,
+    /// Of a transient one and a snapshot: milliseconds since the job's attempt began. Of two of the same revision it says which is newer.
+    pub elapsed_ms: Option<i64>,
 }
 
 /// Unknown to clients, so that nobody finds two jobs with the same hash.
@@ -133,6 +135,7 @@ impl Push {
             topic: topic.clone(),
             cursor: None,
             slot_hash: kind.slot_hash(),
+            elapsed_ms: None,
             kind,
         }
     }
@@ -149,6 +152,7 @@ impl Push {
             topic: topic.clone(),
             cursor: None,
             slot_hash: kind.slot_hash(),
+            elapsed_ms: None,
             kind,
         }
     }
@@ -207,7 +211,7 @@ impl Push {
     pub fn snapshot(topic: &Arc<str>, job: &v1::Job) -> Self {
         let kind = Kind::Snapshot { job: job.job_id.as_str().into(), revision: job.revision };
         let message = Snapshot { topic: topic.clone(), job: Box::new(Job::from(job)) };
-        Self::new(topic, kind, [ServerMessage::Snapshot(message)])
+        Self { elapsed_ms: elapsed_ms(job), ..Self::new(topic, kind, [ServerMessage::Snapshot(message)]) }
     }
 
     fn deleted(topic: &Arc<str>, cursor: String, event: &v1::JobEvent, job: &v1::Job) -> Self {
@@ -245,7 +249,8 @@ impl Push {
     ) -> Self {
         let id: Arc<str> = job.job_id.as_str().into();
         let update = JobUpdate::new(topic, id.clone(), event, job, change);
-        Self::new(topic, Kind::Transient { job: id, revision: job.revision, slot }, [message(Box::new(update))])
+        let kind = Kind::Transient { job: id, revision: job.revision, slot };
+        Self { elapsed_ms: elapsed_ms(job), ..Self::new(topic, kind, [message(Box::new(update))]) }
     }
 
     fn durable(
@@ -271,6 +276,11 @@ impl Push {
         let zones = page.map_or_else(Vec::new, |page| zones(&body, page));
         Self::new(topic, kind, zones.into_iter().chain([message(Box::new(body))])).at(&cursor)
     }
+}
+
+fn elapsed_ms(job: &v1::Job) -> Option<i64> {
+    let elapsed = job.progress.as_ref()?.elapsed.as_ref()?;
+    Some(elapsed.seconds.saturating_mul(1000).saturating_add(i64::from(elapsed.nanos / 1_000_000)))
 }
 
 /// What becomes of a change.

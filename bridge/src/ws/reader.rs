@@ -62,7 +62,7 @@ impl Reader {
     }
 
     /// The next message; none until more is fed. After [`Inbound::Broken`] and [`Inbound::TooLarge`] nothing can be understood any more.
-    pub fn next(&mut self) -> Option<Inbound> {
+    pub fn next_message(&mut self) -> Option<Inbound> {
         Some(match self.context.read(&mut self.feed) {
             Ok(Message::Text(text)) => Inbound::Text(text),
             Ok(Message::Binary(bytes)) => Inbound::Binary(bytes),
@@ -110,5 +110,84 @@ impl Write for Feed {
 
     fn flush(&mut self) -> IoResult<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use tokio_tungstenite::tungstenite::WebSocket;
+
+    use super::*;
+
+    const MAX_MESSAGE: usize = 64 << 10;
+
+    /// What a client sends.
+    fn bytes(messages: &[Message]) -> Vec<u8> {
+        let mut client = WebSocket::from_raw_socket(Cursor::new(Vec::new()), Role::Client, None);
+        messages.iter().for_each(|message| client.send(message.clone()).unwrap());
+        client.get_ref().get_ref().clone()
+    }
+
+    /// What comes of bytes that arrive so many at a time, with the answers between.
+    fn read(bytes: &[u8], at_a_time: usize) -> (Vec<Inbound>, Vec<Vec<u8>>) {
+        let (mut reader, mut found, mut answers) = (Reader::new(MAX_MESSAGE), Vec::new(), Vec::new());
+        for piece in bytes.chunks(at_a_time) {
+            reader.feed(piece);
+            while let Some(inbound) = reader.next_message() {
+                answers.extend(reader.take_answer());
+                let over = matches!(inbound, Inbound::Gone | Inbound::Broken | Inbound::TooLarge);
+                found.push(inbound);
+                if over {
+                    return (found, answers);
+                }
+            }
+            answers.extend(reader.take_answer());
+        }
+        (found, answers)
+    }
+
+    #[test]
+    fn however_bytes_come_the_messages_and_answers_are_the_same() {
+        let long = "x".repeat(10_000);
+        let sent = [
+            Message::text("first"),
+            Message::Ping(Bytes::from_static(b"here")),
+            Message::text(long.clone()),
+            Message::binary(vec![0, 1, 2]),
+            Message::Close(None),
+        ];
+        let inbound = [
+            Inbound::Text("first".into()),
+            Inbound::Control,
+            Inbound::Text(long.into()),
+            Inbound::Binary(Bytes::from_static(&[0, 1, 2])),
+            Inbound::Alive,
+            Inbound::Gone,
+        ];
+        let bytes = bytes(&sent);
+        for at_a_time in [1, 2, 13, 14, 127, 128, 129, 4096, bytes.len()] {
+            let (found, answers) = read(&bytes, at_a_time);
+            assert_eq!(found, inbound, "{at_a_time} bytes at a time");
+            assert_eq!(answers, [b"\x8a\x04here".to_vec(), b"\x88\x00".to_vec()], "{at_a_time} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_frame_is_said_at_once() {
+        let long = bytes(&[Message::text("x".repeat(MAX_MESSAGE + 1))]);
+        assert_eq!(read(&long[..20], 20).0, [Inbound::TooLarge]);
+        // Not masked.
+        assert_eq!(read(b"\x81\x02hi", 4).0, [Inbound::Broken]);
+        assert_eq!(read(b"GET / HTTP/1.1\r\n", 16).0, [Inbound::Broken]);
+    }
+
+    #[test]
+    fn the_end_of_a_socket_is_the_end() {
+        let mut reader = Reader::new(MAX_MESSAGE);
+        assert_eq!(reader.next_message(), None);
+        reader.feed(&[]);
+        assert_eq!(reader.next_message(), Some(Inbound::Gone));
     }
 }

@@ -71,7 +71,7 @@ impl FramedSocket {
             return self.poll_discard(context).map(|()| Inbound::Gone);
         }
         loop {
-            let found = self.reader.next();
+            let found = self.reader.next_message();
             if let Some(answer) = self.reader.take_answer() {
                 self.socket.set_answer(answer);
                 self.flusher.wake_by_ref();
