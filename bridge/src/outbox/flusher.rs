@@ -21,7 +21,7 @@ pub trait Writer: Send + Sync {
 /// Where a turn of writing ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// Everything is written.
+    /// Everything that waited is written; the next message wakes the writer again.
     All,
     /// There is more, after others had their turn.
     More,

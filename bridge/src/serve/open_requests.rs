@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Cloning shares.
+/// The requests of one connection, shared by its clones.
 #[derive(Clone)]
 pub(super) struct OpenRequests(Arc<Shared>);
 

@@ -29,7 +29,7 @@ const READS: usize = 16;
 pub(super) struct Refusals {
     waiting: VecDeque<Refused>,
     lingering: VecDeque<Refused>,
-    /// Of both together.
+    /// How many connections both queues may hold together.
     most: usize,
 }
 

@@ -29,7 +29,7 @@ pub fn append_header(into: &mut Vec<u8>, kind: FrameKind, payload: usize) {
     }
 }
 
-/// Appends a frame.
+/// Appends a whole frame, header and payload.
 pub fn append(into: &mut Vec<u8>, kind: FrameKind, payload: &[u8]) {
     append_header(into, kind, payload.len());
     into.extend_from_slice(payload);

@@ -56,7 +56,8 @@ struct Inner {
     answer: Option<Vec<u8>>,
     ping: bool,
     unflushed: bool,
-    /// The socket takes nothing: the session waits until it does, and writes.
+    /// The socket takes nothing, or the flusher has used up its share of the thread, which tokio shows in the same way: the session
+    /// waits until the socket takes more, and writes.
     blocked: bool,
     state: State,
 }

@@ -16,7 +16,7 @@ use super::shared_socket::SharedSocket;
 use crate::outbox::Outbox;
 use crate::outbox::flusher::{Flushers, Writer};
 
-/// Read at once.
+/// Bytes that are read from a socket at a time.
 const READ_BYTES: usize = 4 << 10;
 
 /// One socket with its outbox.
