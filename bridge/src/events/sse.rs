@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use courant_runtime::next_tick;
 use futures::stream;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
@@ -28,7 +29,7 @@ pub fn response(session: EventsSession) -> Response {
     let rest = stream::unfold(Some(session), |session| async {
         let mut session = session?;
         let mut text = Text { bytes: Vec::new(), ids: session.asked == 1 };
-        let silence = Instant::now() + session.app.config.times.client_ping;
+        let silence = next_tick(Instant::now() + session.app.config.times.client_ping);
         let session = match session.next(&mut text, silence).await {
             Next::Messages => Some(session),
             Next::Silence => {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use courant_auth::{Identity, TokenError};
+use courant_runtime::next_tick;
 use courant_tls::Socket;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -95,7 +96,7 @@ impl Session {
             cookie: None,
             subscriptions: Subscriptions::new(),
             unanswered_pings: 0,
-            next_ping: Instant::now() + app.config.times.ping,
+            next_ping: next_tick(Instant::now() + app.config.times.ping),
             ending: false,
             deadline: Instant::now() + app.config.times.auth,
             warning: None,
@@ -195,7 +196,7 @@ impl Session {
                 return Flow::Stop;
             }
             self.unanswered_pings += 1;
-            self.next_ping = now + self.app.config.times.ping;
+            self.next_ping = next_tick(now + self.app.config.times.ping);
             socket.ping();
         }
         Flow::Continue

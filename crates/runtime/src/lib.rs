@@ -11,9 +11,11 @@ mod open_files;
 mod signals;
 mod start;
 pub mod supervisor;
+mod ticks;
 
 pub use backoff::{Backoff, doubled, jitter};
 pub use drain::Shutdown;
 pub use hex::hex;
 pub use open_files::{raise_open_files, warn_if_too_few_open_files};
 pub use start::{ListenError, exit_code, listen, run};
+pub use ticks::next_tick;

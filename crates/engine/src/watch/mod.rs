@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::log::{Filter, Record};
+use courant_runtime::next_tick;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -235,7 +236,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync, O: Outlet<T>> Watch
     }
 
     async fn next(&mut self) -> Result<(), Stop> {
-        let silence = tokio::time::sleep(self.engine.config.bookmark_interval);
+        let silence = tokio::time::sleep_until(next_tick(Instant::now() + self.engine.config.bookmark_interval));
         tokio::select! {
             found = self.queue.next() => match found {
                 Received::Messages(messages) => {

@@ -11,6 +11,7 @@ use courant_proto::v1::{
     Notification, NotificationSeverity, NotifyRequest, NotifyResponse, RemovePushSubscriptionRequest,
     RemovePushSubscriptionResponse, WatchNotificationsRequest, WatchNotificationsResponse,
 };
+use courant_runtime::next_tick;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -209,7 +210,7 @@ impl Watch<'_> {
             }
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return Ok(()) },
-                () = tokio::time::sleep(self.beat) => {
+                () = tokio::time::sleep_until(next_tick(Instant::now() + self.beat)) => {
                     if !self.send(&[], cursor(&id, from), (false, true)).await? {
                         return Ok(());
                     }
