@@ -41,7 +41,7 @@ pub struct App {
     pub presence: Arc<LocalPresence>,
     pub metrics: Metrics,
     /// Who writes to WebSockets.
-    pub flushers: Flushers,
+    pub flushers: Arc<Flushers>,
     /// Whether the server serves.
     pub health: watch::Receiver<Health>,
     /// Changes when the server has been unavailable for so long that clients should connect elsewhere.
@@ -99,7 +99,9 @@ impl App {
         };
         let upstream =
             ServerUpstream { server: server.clone(), presence: presence.clone(), overview, times: times.clone() };
-        let topics = Topics::new(followed, Arc::new(upstream), times, metrics.clone(), supervisor.clone());
+        let flushers = Arc::new(Flushers::start(&supervisor));
+        let topics =
+            Topics::new(followed, Arc::new(upstream), flushers.clone(), times, metrics.clone(), supervisor.clone());
         supervisor.keep("presence", run_presence(registration, presence.clone()));
         let (sender, health) = watch::channel(Health::Unavailable);
         supervisor.keep("health", health::watch(server.clone(), config.times.health, sender, shutdown.clone()));
@@ -114,7 +116,7 @@ impl App {
             ledger,
             presence,
             metrics,
-            flushers: Flushers::start(&supervisor),
+            flushers,
             health,
             server_unavailable,
             shutdown,

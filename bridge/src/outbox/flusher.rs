@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 
 use courant_runtime::supervisor::Supervisor;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Writers that have their turn before other tasks of the thread have theirs: about a fifth of a millisecond.
 const AT_A_TIME: usize = 64;
@@ -35,10 +35,19 @@ pub struct Flushers {
     next: AtomicUsize,
 }
 
-#[derive(Default)]
 struct Flusher {
-    ready: Mutex<Vec<Arc<Turn>>>,
+    queue: Mutex<Queue>,
     filled: Notify,
+    /// How many rounds have ended.
+    rounds: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Whose turn comes in the next round.
+    ready: Vec<Arc<Turn>>,
+    /// Whether a round is under way.
+    writing: bool,
 }
 
 /// The place of a writer at its flusher; waking it makes the writer write.
@@ -51,7 +60,7 @@ impl Flushers {
     /// They run until the supervisor stops.
     pub fn start(supervisor: &Supervisor) -> Self {
         let threads = tokio::runtime::Handle::current().metrics().num_workers();
-        let all: Box<[Arc<Flusher>]> = (0..threads.max(1)).map(|_| Arc::default()).collect();
+        let all: Box<[Arc<Flusher>]> = (0..threads.max(1)).map(|_| Arc::new(Flusher::new())).collect();
         for flusher in &all {
             supervisor.keep("flusher", flusher.clone().run());
         }
@@ -63,22 +72,57 @@ impl Flushers {
         let number = self.next.fetch_add(1, Ordering::Relaxed) % self.all.len();
         Arc::new(Turn { flusher: self.all[number].clone(), writer }).into()
     }
+
+    /// Waits until all that have something to write now have had a turn.
+    pub async fn have_had_their_turn(&self) {
+        for flusher in &self.all {
+            flusher.has_written().await;
+        }
+    }
 }
 
 impl Flusher {
+    fn new() -> Self {
+        Self { queue: Mutex::default(), filled: Notify::new(), rounds: watch::Sender::new(0) }
+    }
+
+    async fn has_written(&self) {
+        let mut rounds = self.rounds.subscribe();
+        let last = {
+            let queue = self.queue.lock();
+            *self.rounds.borrow() + u64::from(queue.writing) + u64::from(!queue.ready.is_empty())
+        };
+        // Ends at once without rounds ahead; the sender lives as long as this.
+        let _ = rounds.wait_for(|ended| *ended >= last).await;
+    }
+
     async fn run(self: Arc<Self>) {
         let mut turns = Vec::new();
         loop {
             self.filled.notified().await;
             // Who sends to many is not done yet.
             tokio::task::yield_now().await;
-            std::mem::swap(&mut turns, &mut *self.ready.lock());
+            self.begin_round(&mut turns);
             for some in turns.chunks(AT_A_TIME) {
                 some.iter().for_each(Turn::take);
                 tokio::task::yield_now().await;
             }
             turns.clear();
+            self.end_round();
         }
+    }
+
+    fn begin_round(&self, turns: &mut Vec<Arc<Turn>>) {
+        let mut queue = self.queue.lock();
+        std::mem::swap(turns, &mut queue.ready);
+        queue.writing = true;
+    }
+
+    /// Under the lock, so that whoever counts the rounds ahead counts this one once.
+    fn end_round(&self) {
+        let mut queue = self.queue.lock();
+        queue.writing = false;
+        self.rounds.send_modify(|rounds| *rounds += 1);
     }
 }
 
@@ -94,12 +138,50 @@ impl Turn {
 
 impl Wake for Turn {
     fn wake(self: Arc<Self>) {
-        let mut ready = self.flusher.ready.lock();
-        let first = ready.is_empty();
-        ready.push(self.clone());
-        drop(ready);
+        let mut queue = self.flusher.queue.lock();
+        let first = queue.ready.is_empty();
+        queue.ready.push(self.clone());
+        drop(queue);
         if first {
             self.flusher.filled.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// Needs so many turns to write all it has.
+    struct Slow(AtomicUsize);
+
+    impl Writer for Slow {
+        fn flush(&self, _: &Waker) -> Written {
+            match self.0.fetch_sub(1, Ordering::Relaxed) {
+                1 => Written::All,
+                _ => Written::More,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_turns_waits_for_those_that_were_due_and_no_longer() {
+        let stop = CancellationToken::new();
+        let flushers = Flushers::start(&Supervisor::new(stop.clone()));
+        tokio::time::timeout(Duration::from_secs(5), flushers.have_had_their_turn()).await.expect("nothing is due");
+        let slow = Arc::new(Slow(AtomicUsize::new(1_000_000)));
+        let shared: Arc<dyn Writer> = slow.clone();
+        flushers.add(Arc::downgrade(&shared)).wake();
+        for _ in 0..10 {
+            let before = slow.0.load(Ordering::Relaxed);
+            tokio::time::timeout(Duration::from_secs(5), flushers.have_had_their_turn()).await.expect("a turn");
+            let turns = before - slow.0.load(Ordering::Relaxed);
+            assert!((1..=3).contains(&turns), "{turns} turns");
+        }
+        stop.cancel();
     }
 }

@@ -11,22 +11,43 @@ use super::follow::{Next, Receiver, Retry, STALLED_AFTER};
 use super::upstream::{Content, Update, Updates, Upstream};
 use crate::api_error::ApiError;
 use crate::metrics::Metrics;
+use crate::outbox::flusher::Flushers;
 use crate::wire::encode::Push;
+
+/// Of a topic with so many subscribers or more, updates wait for what was sent before them to be written.
+const MANY_SUBSCRIBERS: usize = 64;
+/// Updates that go to many before they are to be written: as many as the server has credit for at a time.
+const BURST: usize = 32;
 
 pub(super) struct Broadcast<'a> {
     pub(super) topic: &'a Topic,
     pub(super) upstream: &'a dyn Upstream,
+    pub(super) flushers: &'a Flushers,
     pub(super) metrics: &'a Metrics,
     /// Where the topic has come to.
     pub(super) cursor: String,
     /// Subscribers wait for `live`: they got a gap, a stall or snapshots.
     pub(super) announce_live: bool,
+    /// Updates since what was sent had to be written.
+    pub(super) burst: usize,
 }
 
 impl Broadcast<'_> {
     fn gap(&mut self, reason: GapReason) {
         self.topic.send(Push::gap(&self.topic.name, reason));
         self.announce_live = true;
+    }
+
+    /// Sends no faster than is written. What comes faster stays with the server, which keeps the newest update of each job: here it
+    /// would take its way through each outbox only to make place for the next.
+    async fn pace(&mut self) {
+        self.burst += 1;
+        if self.burst >= BURST {
+            self.burst = 0;
+            if self.topic.subscribers() >= MANY_SUBSCRIBERS {
+                self.flushers.have_had_their_turn().await;
+            }
+        }
     }
 }
 
@@ -64,6 +85,7 @@ impl Receiver for Broadcast<'_> {
             Content::Ended(code) => self.topic.send(Push::ended(&self.topic.name, code)),
             Content::Nothing => {}
         }
+        self.pace().await;
         Next::Update
     }
 

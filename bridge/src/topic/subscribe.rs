@@ -22,12 +22,14 @@ use super::visibility::Visibility;
 use crate::api_error::ApiError;
 use crate::config::Times;
 use crate::metrics::Metrics;
+use crate::outbox::flusher::Flushers;
 use crate::wire::encode::Push;
 
 /// Topics, and what they need.
 pub struct Topics {
     registry: Arc<Registry>,
     upstream: Arc<dyn Upstream>,
+    flushers: Arc<Flushers>,
     times: Times,
     metrics: Metrics,
     supervisor: Supervisor,
@@ -45,11 +47,12 @@ impl Topics {
     pub fn new(
         registry: Arc<Registry>,
         upstream: Arc<dyn Upstream>,
+        flushers: Arc<Flushers>,
         times: Times,
         metrics: Metrics,
         supervisor: Supervisor,
     ) -> Arc<Self> {
-        Arc::new(Self { registry, upstream, times, metrics, supervisor })
+        Arc::new(Self { registry, upstream, flushers, times, metrics, supervisor })
     }
 
     /// Subscribes. The command is answered on the subscriber's way unless this fails with
@@ -168,8 +171,9 @@ impl Topics {
     fn broadcast(self: &Arc<Self>, topic: &Arc<Topic>, cursor: String) {
         let (topics, to) = (self.clone(), topic.clone());
         self.run(topic, self.times.topic_grace, async move {
-            let (upstream, metrics) = (&*topics.upstream, &topics.metrics);
-            let mut broadcast = Broadcast { topic: &to, upstream, metrics, cursor, announce_live: false };
+            let (upstream, flushers, metrics) = (&*topics.upstream, &*topics.flushers, &topics.metrics);
+            let mut broadcast =
+                Broadcast { topic: &to, upstream, flushers, metrics, cursor, announce_live: false, burst: 0 };
             follow(&mut broadcast, metrics, topics.times.backoff).await;
         });
     }

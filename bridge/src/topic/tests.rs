@@ -26,6 +26,7 @@ use crate::api_error::ApiError;
 use crate::config::Times;
 use crate::ledger::{Bounds, Ledger, Resource};
 use crate::metrics::Metrics;
+use crate::outbox::flusher::Flushers;
 use crate::outbox::{Outbox, Taken};
 use crate::wire::encode::{Kind, Push, Slot};
 use crate::wire::message::QueueStatus;
@@ -118,7 +119,9 @@ impl Stage {
         let (script, metrics, stop) = (Arc::new(Script::default()), Metrics::default(), CancellationToken::new());
         let registry = Registry::new(metrics.clone());
         let supervisor = Supervisor::new(stop.clone());
-        let topics = Topics::new(registry.clone(), script.clone(), Times::default(), metrics.clone(), supervisor);
+        let flushers = Arc::new(Flushers::start(&supervisor));
+        let topics =
+            Topics::new(registry.clone(), script.clone(), flushers, Times::default(), metrics.clone(), supervisor);
         Self { script, registry, topics, ledger: Ledger::new(Bounds::default()), metrics, stop }
     }
 
