@@ -108,6 +108,11 @@ fn a_page_dropped_from_a_batch_is_noticed() -> anyhow::Result<()> {
 }
 
 #[test]
+fn ends_skipped_among_those_appended_together_are_noticed() -> anyhow::Result<()> {
+    caught("ends-skipped", "none", &["acknowledged-reports", "every-job-ends"])
+}
+
+#[test]
 fn a_batch_that_a_crash_loses_is_noticed() -> anyhow::Result<()> {
     caught("unsynced-batch", "kills", &["durable-before-heard", "acknowledged-submits", "acknowledged-reports"])
 }

@@ -45,6 +45,8 @@ enum Fault {
     SwappedPages,
     /// Of pages that are appended together one is missing, and its report is acknowledged with the others.
     PageDropped,
+    /// Of the ends of jobs that are appended together some are not, and are acknowledged with the others.
+    EndsSkipped,
     /// Appends of several entries survive a crash only when they are some seconds old.
     UnsyncedBatch,
     /// Reports of pages are acknowledged some time before they are appended.
