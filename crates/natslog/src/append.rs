@@ -10,6 +10,7 @@
 //! - nothing: it has not happened, but may still. Sending it again is safe: both compare with the same revision, so that one of them is
 //!   stored at most, and they have the same id.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,14 @@ enum Attempt {
     Done(Result<Revision, AppendError>),
 }
 
+/// One of many appends.
+enum Started<'a> {
+    Sent(Task, Arrival<'a>, Attempt),
+    Refused(AppendError),
+    /// It must be decided after those before it.
+    After(Task),
+}
+
 /// What the leader has after the expected revision.
 enum Found {
     Ours(Revision),
@@ -82,26 +91,44 @@ impl Appender {
     }
 
     /// Sends all in their order before it waits for the first.
-    pub(crate) async fn append_all(
-        &self,
-        tasks: Vec<Result<Task, AppendError>>,
-    ) -> Vec<Result<Revision, AppendError>> {
+    pub(crate) async fn append_all(&self, tasks: Vec<Result<Task, AppendError>>) -> Vec<Result<Revision, AppendError>> {
         let mut under_way = Vec::with_capacity(tasks.len());
+        let mut sent = HashSet::new();
         for task in tasks {
             under_way.push(match task {
-                Ok(task) => {
-                    let arrival = self.view.arrival(task.outgoing.id);
-                    let first = self.attempt(&task, None).await;
-                    Ok((task, arrival, first))
-                }
-                Err(error) => Err(error),
+                Ok(task) => self.begin(task, &mut sent).await,
+                Err(error) => Started::Refused(error),
             });
         }
-        let finish = async |started| {
-            let (task, arrival, first) = started?;
-            self.pursue(task, arrival, first).await
+        // Those that come after another one of their job are decided when that one is.
+        let finish = async |started| match started {
+            Started::Sent(task, arrival, first) => (Some(self.pursue(task, arrival, first).await), None),
+            Started::Refused(error) => (Some(Err(error)), None),
+            Started::After(task) => (None, Some(task)),
         };
-        join_all(under_way.into_iter().map(finish)).await
+        let mut outcomes = Vec::with_capacity(under_way.len());
+        for (outcome, after) in join_all(under_way.into_iter().map(finish)).await {
+            outcomes.push(match (outcome, after) {
+                (Some(outcome), _) => outcome,
+                (None, Some(task)) => self.append(task).await,
+                (None, None) => Err(unknown("it was not tried")),
+            });
+        }
+        outcomes
+    }
+
+    /// Sends one of many. `sent` has the jobs of those before it.
+    async fn begin(&self, task: Task, sent: &mut HashSet<String>) -> Started<'_> {
+        let arrival = self.view.arrival(task.outgoing.id);
+        match self.attempt(&task, None).await {
+            Attempt::Done(Err(AppendError::Conflict { .. })) if sent.contains(&task.job) => Started::After(task),
+            first => {
+                if matches!(first, Attempt::Sent(..)) {
+                    sent.insert(task.job.clone());
+                }
+                Started::Sent(task, arrival, first)
+            }
+        }
     }
 
     /// Decides and sends. `last` is what the server named in its last refusal.

@@ -87,7 +87,9 @@ fn unknown(replicas: usize) -> Result<(), OpenError> {
         let advice = ", and name a user of the system account, who may ask whether it does";
         return Err(OpenError::Lossy { reason, advice });
     }
-    tracing::warn!("whether the NATS servers sync each write is not known: set sync_interval: always, and a system login");
+    tracing::warn!(
+        "whether the NATS servers sync each write is not known: set sync_interval: always, and a system login"
+    );
     Ok(())
 }
 
@@ -110,7 +112,9 @@ async fn lazy_servers(client: &Client, replicas: usize) -> Result<Vec<String>, O
         }
     }
     if answered < replicas {
-        return Err(failed(format!("{answered} of at least {replicas} servers answered; is it a user of that account?")));
+        return Err(failed(format!(
+            "{answered} of at least {replicas} servers answered; is it a user of that account?"
+        )));
     }
     Ok(lazy)
 }
@@ -121,7 +125,9 @@ mod tests {
 
     #[test]
     fn versions_are_compared_as_numbers() {
-        for (text, will_do) in [("2.15.1", true), ("v2.16.0-dev", true), ("3.0.0", true), ("2.9.10", false), ("", false)] {
+        for (text, will_do) in
+            [("2.15.1", true), ("v2.16.0-dev", true), ("3.0.0", true), ("2.9.10", false), ("", false)]
+        {
             assert_eq!(version(text).is_some_and(|found| found >= NEEDED), will_do, "{text}");
         }
     }

@@ -196,7 +196,8 @@ impl Log for NatsLog {
     }
 
     async fn forget(&self, key: &Key, expect: Revision) -> Result<Revision, AppendError> {
-        let payload = message::tombstone(key).map_err(|error| AppendError::Unencodable { reason: error.to_string() })?;
+        let payload =
+            message::tombstone(key).map_err(|error| AppendError::Unencodable { reason: error.to_string() })?;
         let outgoing = self.outgoing(key, vec![payload], Vec::new(), true);
         let (owner, job) = (Key::encode_owner(&key.owner), token(key.job.as_str()));
         let task = Task { owner: owner.clone(), job: job.clone(), expect: Some(expect), ends: true, outgoing };

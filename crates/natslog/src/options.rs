@@ -138,7 +138,9 @@ pub enum OpenError {
     #[error("{name} is {value:?}; it must be {wanted}")]
     Option { name: &'static str, value: String, wanted: &'static str },
     /// No server answers, or none lets this in.
-    #[error("no NATS server of {servers} can be reached: {reason}; check the URL, that the server runs, and the credentials")]
+    #[error(
+        "no NATS server of {servers} can be reached: {reason}; check the URL, that the server runs, and the credentials"
+    )]
     Connect { servers: String, reason: String },
     /// A file with credentials or certificates cannot be used.
     #[error("{path} cannot be used: {reason}; it must be a readable {wanted}")]
@@ -153,13 +155,17 @@ pub enum OpenError {
          its configuration"
     )]
     Payload { found: usize, needed: usize },
-    #[error("JetStream does not answer: {reason}; check that it is enabled for this account, and that the cluster has a leader")]
+    #[error(
+        "JetStream does not answer: {reason}; check that it is enabled for this account, and that the cluster has a leader"
+    )]
     JetStream { reason: String },
     /// The stream was made by somebody else.
     #[error("the stream {stream} was not made by Courant; choose another name for the stream")]
     Foreign { stream: String },
     /// Written by a newer version of this program.
-    #[error("the stream {stream} has format {found}, and this version knows up to {known} only; use the newer version again")]
+    #[error(
+        "the stream {stream} has format {found}, and this version knows up to {known} only; use the newer version again"
+    )]
     Newer { stream: String, found: String, known: u32 },
     /// A setting without which a guarantee would not hold.
     #[error("the stream {stream} has {setting} {found}, and the log needs {wanted}; {advice}")]

@@ -128,7 +128,8 @@ impl Publisher {
         for (place, payload) in entries.iter().enumerate() {
             let left = u32::try_from(entries.len() - 1 - place).unwrap_or(0);
             let number = number + place as u64;
-            let about = About { id: *id, number, left, floor: if *forget { expect } else { floor }, forgotten: *forget };
+            let about =
+                About { id: *id, number, left, floor: if *forget { expect } else { floor }, forgotten: *forget };
             let mut headers = about.headers((place == 0).then_some(expect));
             if *forget {
                 headers.insert(ROLLUP, "sub");

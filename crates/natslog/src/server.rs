@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT};
-use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, RawMessageError, Stream};
 use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, RawMessageError, Stream};
 use async_nats::jetstream::{Context, ErrorCode, message::StreamMessage};
 use async_nats::{Client, HeaderMap, Message, StatusCode};
 use futures::StreamExt as _;

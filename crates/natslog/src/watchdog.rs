@@ -75,7 +75,8 @@ impl Watchdog {
             return Some(format!("the stream {name} was replaced by another one; {open_again}"));
         }
         let (last, seen) = (info.state.last_sequence, self.appender.view.seen());
-        (last < seen).then(|| format!("the stream {name} ends at {last}, and {seen} has been there; put back what is missing"))
+        (last < seen)
+            .then(|| format!("the stream {name} ends at {last}, and {seen} has been there; put back what is missing"))
     }
 
     /// Blobs do not arrive here, so the end of the stream alone does not say.
