@@ -89,7 +89,7 @@ impl Server {
             let answer = tokio::time::timeout(self.timeout, answers.next()).await;
             let Ok(Some(message)) = answer else { return Err(Unavailable("no page came".into())) };
             match message.status {
-                None => page.extend(self.from_page(message)),
+                None => page.extend(self.of_page(message)),
                 // The end of the page; nothing there.
                 Some(status) if status.as_u16() == 204 || status == StatusCode::NOT_FOUND => return Ok(page),
                 Some(StatusCode::NO_RESPONDERS) => return Err(Unavailable("the stream is not there".into())),
@@ -98,7 +98,7 @@ impl Server {
         }
     }
 
-    fn from_page(&self, message: Message) -> Option<Stored> {
+    fn of_page(&self, message: Message) -> Option<Stored> {
         let headers = message.headers?;
         let revision = headers.get_last(NATS_SEQUENCE)?.as_str().parse().ok()?;
         let subject = headers.get_last(NATS_SUBJECT)?.as_str().to_owned();

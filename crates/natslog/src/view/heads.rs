@@ -132,8 +132,7 @@ impl Heads {
             return Vec::new();
         }
         let oldest = self.tombstones.iter().take(have - kept.max(1));
-        let of = |(revision, job): (&u64, &Box<str>)| Some((*revision, self.jobs.get(job)?.owner.clone(), job.clone()));
-        oldest.filter_map(of).collect()
+        oldest.filter_map(|(revision, job)| Some((*revision, self.jobs.get(job)?.owner.clone(), job.clone()))).collect()
     }
 
     /// `seen`: up to where messages have arrived. `last`: the revision that the server named in its last refusal.
@@ -182,8 +181,7 @@ impl Heads {
 
     /// Jobs of which the server may have removed the oldest entries, with their owners.
     pub(crate) fn long(&self, owner: Option<&str>) -> Vec<(Arc<str>, Box<str>)> {
-        let of = |job: &Box<str>| Some((self.jobs.get(job)?.owner.clone(), job.clone()));
-        let all = self.long.iter().filter_map(of);
+        let all = self.long.iter().filter_map(|job| Some((self.jobs.get(job)?.owner.clone(), job.clone())));
         all.filter(|(of, _)| owner.is_none_or(|owner| **of == *owner)).collect()
     }
 
