@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::message::Stored;
 use crate::publish::{Outcome, Outgoing, Publisher, Sent};
 use crate::server::{Server, Unavailable};
-use crate::view::{Arrival, Decision, View};
+use crate::view::{Arrival, Decision, Stopped, View};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -133,8 +133,8 @@ impl Appender {
 
     /// Decides and sends. `last` is what the server named in its last refusal.
     async fn attempt(&self, task: &Task, last: Option<u64>) -> Attempt {
-        if let Some(reason) = self.view.stopped() {
-            return Attempt::Done(Err(AppendError::Unknown { reason }));
+        if self.view.stopped().is_some() {
+            return Attempt::Done(Err(self.stopped()));
         }
         if *self.full.borrow() && !task.ends {
             return Attempt::Done(Err(AppendError::Full));
@@ -177,7 +177,7 @@ impl Appender {
             };
             let outcome = tokio::select! {
                 outcome = sent.outcome() => outcome,
-                Ok(revision) = &mut arrival.revision => return Ok(revision),
+                arrived = arrival.wait() => return arrived.map_err(|Stopped| self.stopped()),
             };
             let (mut last, mut reason) = (None, String::new());
             match outcome {
@@ -237,9 +237,8 @@ impl Appender {
         revision: Revision,
         deadline: Instant,
     ) -> Result<Revision, AppendError> {
-        match tokio::time::timeout_at(deadline, &mut arrival.revision).await {
-            Ok(Ok(revision)) => Ok(revision),
-            Ok(Err(_)) => Err(AppendError::Unknown { reason: self.view.stopped().unwrap_or_default() }),
+        match tokio::time::timeout_at(deadline, arrival.wait()).await {
+            Ok(arrived) => arrived.map_err(|Stopped| self.stopped()),
             Err(_) => Err(unknown(&format!("it is stored at {revision}, and does not arrive here"))),
         }
     }
@@ -261,6 +260,10 @@ impl Appender {
             Ok(Err(_)) => Err(Unavailable(self.view.stopped().unwrap_or_default().to_string())),
             Err(_) => Err(Unavailable(format!("the entry at {revision} does not arrive here"))),
         }
+    }
+
+    fn stopped(&self) -> AppendError {
+        AppendError::Unknown { reason: self.view.stopped().unwrap_or_default() }
     }
 
     /// Remembers that the stream is full.

@@ -41,18 +41,19 @@ impl Watchdog {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while self.appender.view.stopped().is_none() {
             ticks.tick().await;
+            // Before the question: more may arrive while the answer is under way.
+            let seen = self.appender.view.seen();
             // No answer says nothing.
             let Ok(info) = self.appender.server.info().await else { continue };
-            self.look(info).await;
+            self.look(info, seen).await;
         }
     }
 
-    async fn look(&mut self, info: Option<Info>) {
-        let view = &self.appender.view;
-        if let Some(reason) = self.what_is_wrong(info.as_ref()) {
+    async fn look(&mut self, info: Option<Info>, seen: u64) {
+        if let Some(reason) = self.what_is_wrong(info.as_ref(), seen) {
             self.wrong += 1;
             if self.wrong >= CERTAIN {
-                view.stop(reason);
+                self.appender.view.stop(reason);
             }
             return;
         }
@@ -60,21 +61,20 @@ impl Watchdog {
         let Some(info) = info else { return };
         note_space(&self.appender, &info, self.reserve_bytes);
         self.drop_tombstones().await;
-        let (before, seen) = (self.seen, self.appender.view.seen());
-        self.seen = seen;
+        let before = std::mem::replace(&mut self.seen, seen);
         if before == seen && info.state.last_sequence > seen && self.is_behind(seen).await {
             self.behind.notify_one();
         }
     }
 
-    fn what_is_wrong(&self, info: Option<&Info>) -> Option<String> {
+    fn what_is_wrong(&self, info: Option<&Info>, seen: u64) -> Option<String> {
         let name = &self.appender.server.name;
         let open_again = "open the log again, which begins a new epoch";
         let Some(info) = info else { return Some(format!("the stream {name} was deleted; {open_again}")) };
         if settings::epoch(&info.config) != Some(self.epoch) || info.created.to_string() != self.created {
             return Some(format!("the stream {name} was replaced by another one; {open_again}"));
         }
-        let (last, seen) = (info.state.last_sequence, self.appender.view.seen());
+        let last = info.state.last_sequence;
         (last < seen)
             .then(|| format!("the stream {name} ends at {last}, and {seen} has been there; put back what is missing"))
     }
@@ -83,7 +83,8 @@ impl Watchdog {
     async fn is_behind(&self, seen: u64) -> bool {
         let server = &self.appender.server;
         let last = server.leader_last(&server.subjects.jobs()).await;
-        last.is_ok_and(|last| last.is_some_and(|message| message.sequence > seen))
+        let ahead = last.is_ok_and(|last| last.is_some_and(|message| message.sequence > seen));
+        ahead && self.appender.view.seen() == seen
     }
 
     /// Removes the oldest tombstones when there are too many. It is announced first, so that who asks what is gone is told too much

@@ -57,7 +57,22 @@ struct State {
 pub(crate) struct Arrival<'a> {
     view: &'a View,
     id: u64,
-    pub(crate) revision: oneshot::Receiver<Revision>,
+    /// `None` once it has said what it can.
+    revision: Option<oneshot::Receiver<Revision>>,
+}
+
+/// The log has stopped: nothing arrives any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopped;
+
+impl Arrival<'_> {
+    /// The revision of the append's last entry, when it is here. May be dropped and called again.
+    pub(crate) async fn wait(&mut self) -> Result<Revision, Stopped> {
+        let Some(receiver) = &mut self.revision else { return Err(Stopped) };
+        let revision = receiver.await;
+        self.revision = None;
+        revision.map_err(|_| Stopped)
+    }
 }
 
 impl Drop for Arrival<'_> {
@@ -115,7 +130,7 @@ impl View {
     pub(crate) fn arrival(&self, id: u64) -> Arrival<'_> {
         let (sender, revision) = oneshot::channel();
         self.waiting.lock().insert(id, sender);
-        Arrival { view: self, id, revision }
+        Arrival { view: self, id, revision: Some(revision) }
     }
 
     /// `last`: the revision that the server named in its last refusal. `synced`: whether all has arrived here that was stored

@@ -34,7 +34,7 @@ impl Writers {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let running = (0..count).map(|writer| {
             let (log, stop, acknowledged) = (log.clone(), stop.clone(), acknowledged.clone());
-            tokio::spawn(async move { write(&*log, &format!("J{writer}"), &stop, &acknowledged).await })
+            tokio::spawn(async move { write(&log, &format!("J{writer}"), &stop, &acknowledged).await })
         });
         let running = running.collect();
         Self { running, stop, acknowledged }

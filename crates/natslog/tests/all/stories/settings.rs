@@ -5,6 +5,9 @@ use courant_natslog::{NatsLog, OpenError, Options};
 
 use crate::harness::{Cluster, Sync, open};
 
+/// A name, and what changes the thing it names.
+type Case<T> = (&'static str, fn(&mut T));
+
 async fn error(options: Options) -> OpenError {
     NatsLog::open(options).await.expect_err("it must not be opened")
 }
@@ -49,7 +52,7 @@ async fn a_stream_with_other_settings_is_named_with_what_differs() {
     drop(open(cluster.lossy("good")).await);
     let context = cluster.client().await;
     let good = context.get_stream("good").await.unwrap().cached_info().config.clone();
-    let cases: [(&str, fn(&mut Config)); 5] = [
+    let cases: [Case<Config>; 5] = [
         ("discard", |config| config.discard = DiscardPolicy::Old),
         ("storage", |config| config.storage = StorageType::Memory),
         ("max_age", |config| config.max_age = std::time::Duration::from_secs(3_600)),
@@ -98,7 +101,7 @@ async fn fewer_replicas_than_asked_for_are_refused() {
 
 #[tokio::test]
 async fn options_that_cannot_be_are_named() {
-    let wrong: [(&str, fn(&mut Options)); 4] = [
+    let wrong: [Case<Options>; 4] = [
         ("stream", |options| options.stream = "a.b".into()),
         ("replicas", |options| options.replicas = 2),
         ("history_per_job", |options| options.history_per_job = 1),
