@@ -7,8 +7,8 @@ use std::time::Duration;
 /// How to open a log. Start from [`Options::new`].
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the NATS servers are: `nats://host:port`, or `tls://host:port` to demand TLS. One that answers is enough; the
-    /// others of its cluster are learnt from it.
+    /// Where the NATS servers are: `nats://host:port`, or `tls://host:port` to demand TLS; without user and password. One that
+    /// answers is enough; the others of its cluster are learnt from it.
     pub servers: Vec<String>,
     /// The name of the stream, and the first token of all its subjects: 1 to 32 of `[A-Za-z0-9_-]`. Several Courants on one
     /// NATS account need different ones. Default `courant`.
@@ -127,6 +127,10 @@ impl Options {
         }
         if self.servers.is_empty() {
             return invalid("servers", "none".into(), "at least one URL");
+        }
+        if let Some((_, rest)) = self.servers.iter().find_map(|server| server.rsplit_once('@')) {
+            // URLs are logged.
+            return invalid("servers", format!("…@{rest}"), "URLs without user and password, which belong into login");
         }
         Ok(())
     }

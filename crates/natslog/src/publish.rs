@@ -68,6 +68,9 @@ pub(crate) enum Outcome {
     Unclear(String),
 }
 
+/// Subject, headers and payload.
+type OneMessage = (String, HeaderMap, Bytes);
+
 /// Sends one append after another, so that those of a batch are together.
 #[derive(Debug)]
 pub(crate) struct Publisher {
@@ -101,23 +104,27 @@ impl Publisher {
 
     /// Sends it: after this, whatever is sent later is stored later.
     pub(crate) async fn send(&self, outgoing: &Outgoing, expect: u64, number: u64, floor: u64) -> Sent {
-        let mut messages = self.messages(outgoing, expect, number, floor);
-        let Some((subject, headers, payload)) = messages.pop() else {
-            return Sent(Err(PublishError::new(PublishErrorKind::Other)));
-        };
+        let messages = self.messages(outgoing, expect, number, floor);
+        // While NATS is away only so much is kept for it; then this waits.
+        let sent = tokio::time::timeout(self.server.timeout, self.send_together(messages)).await;
+        Sent(sent.unwrap_or_else(|_| Err(PublishError::new(PublishErrorKind::TimedOut))))
+    }
+
+    async fn send_together(&self, mut messages: Vec<OneMessage>) -> Result<PublishAckFuture, PublishError> {
+        let last = messages.pop();
+        let (subject, headers, payload) = last.ok_or_else(|| PublishError::new(PublishErrorKind::Other))?;
         let _alone = self.sending.lock().await;
         for (subject, headers, payload) in messages {
             // If it does not get there the batch is incomplete, which the answer to the last one says.
-            if self.server.client.publish_with_headers(subject, headers, payload).await.is_err() {
-                return Sent(Err(PublishError::new(PublishErrorKind::BrokenPipe)));
-            }
+            let sent = self.server.client.publish_with_headers(subject, headers, payload).await;
+            sent.map_err(|error| PublishError::with_source(PublishErrorKind::BrokenPipe, error))?;
         }
         let last = PublishMessage::build().headers(headers).payload(payload);
-        Sent(self.server.context.send_publish(subject, last).await)
+        self.server.context.send_publish(subject, last).await
     }
 
     /// In their order; if there are several, as an atomic batch.
-    fn messages(&self, outgoing: &Outgoing, expect: u64, number: u64, floor: u64) -> Vec<(String, HeaderMap, Bytes)> {
+    fn messages(&self, outgoing: &Outgoing, expect: u64, number: u64, floor: u64) -> Vec<OneMessage> {
         let Outgoing { subject, id, entries, blobs, forget } = outgoing;
         let mut messages = Vec::with_capacity(entries.len() + blobs.len());
         for (name, bytes) in blobs {

@@ -109,8 +109,8 @@ fn free_ports(count: usize) -> Vec<u16> {
 }
 
 impl Cluster {
-    /// Starts so many servers. `more` goes into the configuration of each.
-    pub fn start(size: usize, sync: Sync, more: &str) -> Self {
+    /// Starts so many servers, with this in the configuration of each.
+    pub fn start(size: usize, sync: Sync, access: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ports = free_ports(size * 2);
         let (clients, routes) = ports.split_at(size);
@@ -119,7 +119,7 @@ impl Cluster {
             let config = dir.path().join(format!("{name}.conf"));
             let cluster = if size > 1 { cluster_block(*route, routes) } else { String::new() };
             let store = dir.path().join(&name);
-            std::fs::write(&config, server_block(&name, *port, &store, sync) + &cluster + more).unwrap();
+            std::fs::write(&config, server_block(&name, *port, &store, sync) + &cluster + access).unwrap();
             Node { name, port: *port, config, running: Mutex::default() }
         });
         let cluster = Self { nodes: nodes.collect(), _dir: dir };
@@ -128,11 +128,11 @@ impl Cluster {
     }
 
     pub fn single(sync: Sync) -> Self {
-        Self::start(1, sync, "")
+        Self::start(1, sync, &passwords())
     }
 
     pub fn three(sync: Sync) -> Self {
-        Self::start(3, sync, "")
+        Self::start(3, sync, &passwords())
     }
 
     /// How to open a log on it.
@@ -178,8 +178,14 @@ fn server_block(name: &str, port: u16, store: &Path, sync: Sync) -> String {
     };
     format!(
         "server_name: {name}\nlisten: 127.0.0.1:{port}\n\
-         jetstream {{ store_dir: {store:?}, sync_interval: {sync}, max_file_store: 4GB }}\n\
-         accounts {{\n\
+         jetstream {{ store_dir: {store:?}, sync_interval: {sync}, max_file_store: 4GB }}\n"
+    )
+}
+
+/// A user, and one of the system account.
+pub fn passwords() -> String {
+    format!(
+        "accounts {{\n\
          APP: {{ jetstream: enabled, users: [{{ user: {USER}, password: {PASSWORD} }}] }}\n\
          SYS: {{ users: [{{ user: {SYSTEM_USER}, password: {PASSWORD} }}] }}\n\
          }}\nsystem_account: SYS\n"
