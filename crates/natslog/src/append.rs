@@ -12,6 +12,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use courant_joblog::ids::Revision;
@@ -36,6 +37,8 @@ pub(crate) struct Appender {
     pub(crate) publisher: Publisher,
     /// Whether there is space for more than ends.
     pub(crate) full: watch::Sender<bool>,
+    /// Bytes that the stream had left for more than ends when it was looked last, less what was sent since.
+    pub(crate) space: AtomicI64,
     pub(crate) patience: Duration,
 }
 
@@ -136,8 +139,8 @@ impl Appender {
         if self.view.stopped().is_some() {
             return Attempt::Done(Err(self.stopped()));
         }
-        if *self.full.borrow() && !task.ends {
-            return Attempt::Done(Err(AppendError::Full));
+        if !self.take_space(task.outgoing.bytes()) && !task.ends {
+            return Attempt::Done(Err(self.note(AppendError::Full)));
         }
         let decide = |synced| self.view.decide(&task.owner, &task.job, task.expect, last, synced);
         let mut decision = decide(false);
@@ -264,6 +267,12 @@ impl Appender {
 
     fn stopped(&self) -> AppendError {
         AppendError::Unknown { reason: self.view.stopped().unwrap_or_default() }
+    }
+
+    /// Whether there is so much space for more than ends.
+    pub(crate) fn take_space(&self, bytes: usize) -> bool {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        !*self.full.borrow() && self.space.fetch_sub(bytes, Ordering::Relaxed) >= bytes
     }
 
     /// Remembers that the stream is full.

@@ -1,14 +1,15 @@
 //! Blobs: one message each, on a subject of its own. They are there while their job is: those of an earlier job of the same name
 //! are older than its floor.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use courant_joblog::ids::JobId;
 use courant_joblog::log::{AppendError, Blob, ReadError, token};
-use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::append::Appender;
-use crate::publish::Outcome;
+use crate::publish::{Outcome, STORED_BYTES};
 use crate::server::Unavailable;
 use crate::view::Head;
 
@@ -33,8 +34,8 @@ pub(crate) async fn store(appender: &Appender, of: &JobId, blob: Blob) -> Result
         if let Some(reason) = appender.view.stopped() {
             return Err(AppendError::Unknown { reason });
         }
-        if *appender.full.borrow() {
-            return Err(AppendError::Full);
+        if !appender.take_space(blob.bytes.len() + STORED_BYTES) {
+            return Err(appender.note(AppendError::Full));
         }
         let found = job(appender, of, deadline).await.map_err(|error| unknown(error.to_string()))?;
         let Some(head) = found else { return Err(AppendError::Conflict { actual: None }) };

@@ -29,6 +29,7 @@ mod view;
 mod watchdog;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use async_nats::jetstream::ContextBuilder;
@@ -108,8 +109,8 @@ impl NatsLog {
         let mut tasks = JoinSet::new();
         tasks.spawn(follow::follow(server.clone(), view.clone(), made, behind.clone()));
         let publisher = Publisher::new(server.clone());
-        let full = watch::Sender::new(false);
-        let appender = Arc::new(Appender { server, view, publisher, full, patience: options.patience });
+        let (full, space) = (watch::Sender::new(false), AtomicI64::new(i64::MAX));
+        let appender = Arc::new(Appender { server, view, publisher, full, space, patience: options.patience });
         watchdog::note_space(&appender, &found, options.reserve_bytes);
         let watchdog = Watchdog {
             appender: appender.clone(),

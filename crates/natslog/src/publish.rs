@@ -22,6 +22,9 @@ const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 /// Bytes of a message's headers, at most; what is left of the server's limit is for the payload.
 const HEADER_BYTES: usize = 1_024;
 
+/// What a message takes in the store beside its payload, about.
+pub(crate) const STORED_BYTES: usize = 512;
+
 /// Codes of the server's errors (`errors.json` of its source).
 mod code {
     /// Somebody else was first; the text names the newest revision.
@@ -51,6 +54,14 @@ pub(crate) struct Outgoing {
     pub(crate) blobs: Vec<(String, Bytes)>,
     /// Whether its one entry is a tombstone.
     pub(crate) forget: bool,
+}
+
+impl Outgoing {
+    /// About so many it has as stored.
+    pub(crate) fn bytes(&self) -> usize {
+        let payloads = self.entries.iter().chain(self.blobs.iter().map(|(_, bytes)| bytes));
+        payloads.map(|bytes| bytes.len() + STORED_BYTES).sum()
+    }
 }
 
 /// What the server made of it.

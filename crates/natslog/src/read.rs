@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::DeliverPolicy;
 use courant_joblog::ids::{JobId, Owner, Revision};
 use courant_joblog::latest::LATEST_PAGE;
 use courant_joblog::log::{Entry, Filter, Key, Latest, ReadError, token};
@@ -12,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::append::Appender;
 use crate::server::{Server, Unavailable};
+use crate::tail::Tail;
+use crate::view::Incoming;
 
 /// Messages asked for at a time.
 const PAGE: usize = 1_024;
@@ -117,15 +120,86 @@ pub(crate) fn latest(appender: &Appender) -> Latest {
     let (send, pages) = mpsc::channel(PAGES_AHEAD);
     let server = appender.server.clone();
     let reading = tokio::spawn(async move {
-        for part in heads.chunks(LATEST_PAGE) {
-            let page = page_of(&server, part).await?;
-            if !page.is_empty() && send.send(page).await.is_err() {
-                break;
-            }
+        let mut pages = Pages { send, page: Vec::new() };
+        let read = read_heads(&server, &heads, &mut pages).await;
+        match read.and(pages.flush().await) {
+            Err(Ended::Failed(error)) => Err(error),
+            Ok(()) | Err(Ended::Unread) => Ok(()),
         }
-        Ok(())
     });
     Latest::read(revision, pages, reading)
+}
+
+/// Entries on their way to who reads them.
+struct Pages {
+    send: mpsc::Sender<Vec<Arc<Entry>>>,
+    page: Vec<Arc<Entry>>,
+}
+
+/// Why not all was read.
+enum Ended {
+    /// Nobody takes the pages any more.
+    Unread,
+    Failed(ReadError),
+}
+
+impl From<ReadError> for Ended {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Pages {
+    async fn push(&mut self, entry: Arc<Entry>) -> Result<(), Ended> {
+        self.page.push(entry);
+        if self.page.len() >= LATEST_PAGE { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        let page = std::mem::take(&mut self.page);
+        if page.is_empty() {
+            return Ok(());
+        }
+        self.send.send(page).await.map_err(|_| Ended::Unread)
+    }
+}
+
+/// Reads the messages at these revisions, which ascend. A consumer delivers them many times faster than they can be asked for one
+/// by one, but it delivers what is newest when it is made: what has been replaced by then is asked for.
+async fn read_heads(server: &Server, mut heads: &[u64], pages: &mut Pages) -> Result<(), Ended> {
+    if heads.len() > LATEST_PAGE
+        && let Ok(mut tail) =
+            Tail::open(server, vec![server.subjects.jobs()], DeliverPolicy::LastPerSubject, false).await
+    {
+        // An error, or nothing for a while: what is left is asked for, too.
+        while !heads.is_empty()
+            && let Ok(messages) = tail.next().await
+            && !messages.is_empty()
+        {
+            for (revision, message) in messages {
+                let (passed, rest) = heads.split_at(heads.partition_point(|head| *head < revision));
+                ask_for(server, passed, pages).await?;
+                heads = rest;
+                if heads.first() == Some(&revision) {
+                    heads = &heads[1..];
+                    if let Incoming::Entry(stored) = server.incoming(revision, message) {
+                        pages.push(Arc::new(stored.entry()?)).await?;
+                    }
+                }
+            }
+        }
+    }
+    ask_for(server, heads, pages).await
+}
+
+/// Asks for the messages at these revisions one by one.
+async fn ask_for(server: &Server, revisions: &[u64], pages: &mut Pages) -> Result<(), Ended> {
+    for part in revisions.chunks(LATEST_PAGE) {
+        for entry in page_of(server, part).await? {
+            pages.push(entry).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn page_of(server: &Server, revisions: &[u64]) -> Result<Vec<Arc<Entry>>, ReadError> {

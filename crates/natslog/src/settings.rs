@@ -142,10 +142,12 @@ fn fixed(config: &Config, options: &Options) -> Vec<(&'static str, String, Strin
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Config);
+
     #[test]
     fn each_setting_that_a_guarantee_needs_is_compared() {
         let options = Options::new(["nats://x"]);
-        let changes: [(&str, fn(&mut Config)); 9] = [
+        let changes: [(&str, Change); 9] = [
             ("subjects", |config| config.subjects.push("more".into())),
             ("storage", |config| config.storage = StorageType::Memory),
             ("retention", |config| config.retention = RetentionPolicy::WorkQueue),

@@ -2,6 +2,7 @@
 //! whether it keeps too many tombstones.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::Info;
@@ -108,11 +109,13 @@ impl Watchdog {
 
 /// Looks how full the stream is.
 pub(crate) fn note_space(appender: &Appender, info: &Info, reserve: u64) {
-    let Some(max) = u64::try_from(info.config.max_bytes).ok().filter(|max| *max > 0) else {
-        appender.full.send_if_modified(|full| std::mem::replace(full, false));
-        return;
-    };
-    let full = info.state.bytes >= max - reserve.min(max / 10);
+    let max = u64::try_from(info.config.max_bytes).ok().filter(|max| *max > 0);
+    let space = max.map_or(i64::MAX, |max| {
+        let for_all = i64::try_from(max - reserve.min(max / 10)).unwrap_or(i64::MAX);
+        for_all.saturating_sub_unsigned(info.state.bytes)
+    });
+    appender.space.store(space, Ordering::Relaxed);
+    let full = space <= 0;
     appender.full.send_if_modified(|known| std::mem::replace(known, full) != full);
 }
 

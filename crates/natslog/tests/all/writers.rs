@@ -30,11 +30,11 @@ pub struct Writers {
 impl Writers {
     /// Each appends to a job of its own, which nobody else does: a conflict would be an append that happened after it was said
     /// not to have, or twice.
-    pub fn start(log: &Arc<NatsLog>, count: usize) -> Self {
+    pub fn start(log: &Arc<NatsLog>, prefix: &'static str, count: usize) -> Self {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let running = (0..count).map(|writer| {
             let (log, stop, acknowledged) = (log.clone(), stop.clone(), acknowledged.clone());
-            tokio::spawn(async move { write(&log, &format!("J{writer}"), &stop, &acknowledged).await })
+            tokio::spawn(async move { write(&log, &format!("{prefix}{writer}"), &stop, &acknowledged).await })
         });
         let running = running.collect();
         Self { running, stop, acknowledged }

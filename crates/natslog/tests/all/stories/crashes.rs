@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use courant_joblog::log::Log as _;
+use courant_joblog::log::{Filter, Log as _};
 use courant_joblog::samples;
 
 use crate::harness::{Cluster, Sync, eventually, open};
-use crate::writers::{Writers, check};
+use crate::writers::{Writers, check, read_all};
 
 /// Waits until so many more appends were acknowledged.
 async fn more(writers: &Writers, count: usize) {
@@ -18,7 +18,7 @@ async fn more(writers: &Writers, count: usize) {
 async fn a_node_that_is_killed_and_started_again_has_lost_nothing() {
     let cluster = Cluster::single(Sync::Always);
     let log = open(cluster.options("log")).await;
-    let writers = Writers::start(&log, 16);
+    let writers = Writers::start(&log, "J", 16);
     for _ in 0..3 {
         more(&writers, 50).await;
         cluster.nodes[0].kill();
@@ -34,21 +34,31 @@ async fn a_node_that_is_killed_and_started_again_has_lost_nothing() {
     check(&*open(cluster.options("log")).await, &told).await;
 }
 
+/// Two servers append meanwhile; both see the same in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_goes_on_without_its_leader() {
     let cluster = Cluster::three(Sync::Always);
-    let log = open(cluster.options("log")).await;
-    let writers = Writers::start(&log, 16);
-    more(&writers, 200).await;
+    let logs = [open(cluster.options("log")).await, open(cluster.options("log")).await];
+    let [one, other] = [Writers::start(&logs[0], "one-", 8), Writers::start(&logs[1], "other-", 8)];
+    more(&one, 100).await;
     let leader = cluster.leader("log").await;
     leader.kill();
     // A new leader takes NATS some seconds.
-    more(&writers, 200).await;
+    more(&one, 100).await;
+    more(&other, 100).await;
     leader.start();
-    more(&writers, 200).await;
-    let told = writers.stop().await;
-    check(&*log, &told).await;
-    check(&*open(cluster.options("log")).await, &told).await;
+    more(&other, 100).await;
+    let mut told = one.stop().await;
+    told.extend(other.stop().await);
+    for log in &logs {
+        // That is as far as all has been seen.
+        log.trimmed(&Filter::All).await.unwrap();
+        check(&**log, &told).await;
+    }
+    assert_eq!(
+        read_all(&*logs[0], &Filter::All).await.unwrap(),
+        read_all(&*open(cluster.options("log")).await, &Filter::All).await.unwrap()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,7 @@ async fn what_became_of_an_append_is_found_out_when_its_answer_is_lost() {
     let cluster = Cluster::single(Sync::Lazy);
     let proxy = Proxy::to(cluster.nodes[0].port).await;
     let log = open(Options { servers: vec![proxy.url()], ..cluster.lossy("log") }).await;
-    let writers = Writers::start(&log, 16);
+    let writers = Writers::start(&log, "J", 16);
     for _ in 0..20 {
         let until = writers.acknowledged() + 30;
         eventually("appends go on", async || (writers.acknowledged() >= until).then_some(())).await;
