@@ -31,7 +31,7 @@
 //!    or after it, and goes with `forget`. It is returned only when it survives a crash, like an entry. Stored again under
 //!    its name, it is replaced.
 //! 10. **Epochs.** Each opening of a log begins an epoch with a fresh random id; where several servers have the log open at
-//!     once, all share the epoch that began with the log. [`LogInfo::covers`] tells whether a position handed out in an
+//!     once, all share the epoch that began with the log, or with its last restoration. [`LogInfo::covers`] tells whether a position handed out in an
 //!     epoch still means the same: false when the log was replaced, cut or restored since.
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use tokio::sync::{Notify, watch};
 
+use crate::durability;
 use crate::server::{Server, Unavailable};
 use crate::tail::Tail;
 use crate::view::View;
@@ -24,10 +25,18 @@ pub(crate) async fn follow(server: Server, view: Arc<View>, mut made: watch::Rec
                 let Err(error) = ended;
                 tracing::debug!(%error, "following the log anew");
             }
-            Ok(()) = made.changed() => tracing::debug!("following the log anew over a new connection"),
+            Ok(()) = made.changed() => on_connection(&server),
             () = behind.notified() => tracing::warn!("entries of the log do not arrive; following it anew"),
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The nodes of a cluster may be of different versions.
+fn on_connection(server: &Server) {
+    tracing::debug!("following the log anew over a new connection");
+    if let Err(error) = durability::check_server(&server.client.server_info()) {
+        tracing::error!(%error, "the log goes on with a server that it would not be opened on");
     }
 }
 

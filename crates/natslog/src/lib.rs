@@ -32,8 +32,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use async_nats::jetstream::ContextBuilder;
 use async_nats::jetstream::stream::Info;
+use async_nats::jetstream::{Context, ContextBuilder};
 use async_trait::async_trait;
 use bytes::Bytes;
 use courant_joblog::codec;
@@ -71,14 +71,7 @@ pub struct NatsLog {
 impl NatsLog {
     /// Opens the log in this stream, and makes the stream if it is not there.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        options.check()?;
-        let Connection { client, made } = connect(&options, &options.login).await?;
-        durability::check_server(&client.server_info())?;
-        let context = ContextBuilder::new()
-            .timeout(options.request_timeout)
-            .max_ack_inflight(IN_FLIGHT)
-            .backpressure_on_inflight(true)
-            .build(client.clone());
+        let (Connection { client, made }, context) = reach(&options).await?;
         let found = settings::open(&context, &options).await?;
         durability::check_sync(&options, found.config.num_replicas).await?;
         let stream = context.get_stream_no_info(&options.stream).await;
@@ -94,6 +87,13 @@ impl NatsLog {
         Self::start(server, found, made, &options).await
     }
 
+    /// Begins an epoch where the stream ends. For a stream that was put back from a backup, before it is opened: positions that were
+    /// handed out beyond its end mean something else from now on, and are not covered any more. Whoever has it open stops.
+    pub async fn begin_epoch(options: &Options) -> Result<(), OpenError> {
+        let (_connection, context) = reach(options).await?;
+        settings::begin_epoch(&context, options).await
+    }
+
     async fn start(
         server: Server,
         found: Info,
@@ -101,7 +101,8 @@ impl NatsLog {
         options: &Options,
     ) -> Result<Self, OpenError> {
         let failed = |error: Unavailable| OpenError::Load { stream: options.stream.clone(), reason: error.to_string() };
-        let epoch = settings::epoch(&found.config).ok_or(OpenError::Foreign { stream: options.stream.clone() })?;
+        let foreign = || OpenError::Foreign { stream: options.stream.clone() };
+        let epochs = settings::epochs(&found.config).ok_or_else(foreign)?;
         let history = u64::try_from(found.config.max_messages_per_subject).unwrap_or(u64::MAX);
         let (heads, applied) = load::heads(&server, history).await.map_err(failed)?;
         let view = Arc::new(View::new(heads, applied, options.recent_entries, options.recent_bytes));
@@ -114,7 +115,7 @@ impl NatsLog {
         watchdog::note_space(&appender, &found, options.reserve_bytes);
         let watchdog = Watchdog {
             appender: appender.clone(),
-            epoch,
+            epochs: epochs.clone(),
             created: found.created.to_string(),
             reserve_bytes: options.reserve_bytes,
             forgotten_kept: options.forgotten_kept,
@@ -125,7 +126,7 @@ impl NatsLog {
         tasks.spawn(watchdog.run());
         // The node that answered may lag behind.
         appender.sync(Instant::now() + options.patience).await.map_err(failed)?;
-        let info = LogInfo { epochs: vec![epoch] };
+        let info = LogInfo { epochs };
         let (patience, reserve_bytes) = (options.patience, options.reserve_bytes);
         Ok(Self { info, appender, patience, reserve_bytes, _tasks: tasks })
     }
@@ -153,6 +154,19 @@ impl NatsLog {
         let subject = self.appender.server.subjects.of_key(key);
         Outgoing { subject, id: fastrand::u64(..), entries, blobs, forget }
     }
+}
+
+/// Connects to servers that will do.
+async fn reach(options: &Options) -> Result<(Connection, Context), OpenError> {
+    options.check()?;
+    let connection = connect(options, &options.login).await?;
+    durability::check_server(&connection.client.server_info())?;
+    let context = ContextBuilder::new()
+        .timeout(options.request_timeout)
+        .max_ack_inflight(IN_FLIGHT)
+        .backpressure_on_inflight(true)
+        .build(connection.client.clone());
+    Ok((connection, context))
 }
 
 #[async_trait]

@@ -24,7 +24,7 @@ pub struct Options {
     /// node is refused, and a cluster is taken at its word with a warning. Default: none.
     pub system_login: Option<Login>,
     /// Open the log even where acknowledged entries may be lost when a machine goes down: on servers that sync lazily, or of
-    /// which that is not known. For trials. Default false.
+    /// which that is not known. Their revisions are given again then, which nobody notices. For trials. Default false.
     pub allow_lossy: bool,
     /// Entries kept per job, at least 2, when the stream is made; of a stream that exists, what it says counts. Default
     /// 120,000: a document may have 100,000 pages, and each is an entry.

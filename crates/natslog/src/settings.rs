@@ -11,8 +11,10 @@ use courant_joblog::log::Epoch;
 use crate::options::{OpenError, Options};
 use crate::subjects::Subjects;
 
-/// Kept with the stream: which epoch began with it. Another stream of the same name has another one.
-pub(crate) const EPOCH: &str = "courant-epoch";
+/// Kept with the stream: its epochs, each as `<id>@<start>`. Another stream of the same name has others.
+const EPOCHS: &str = "courant-epochs";
+/// Epochs that are remembered. Positions of older ones are not covered any more.
+const EPOCHS_KEPT: usize = 256;
 /// Kept with the stream: how its messages are to be read.
 const FORMAT: &str = "courant-format";
 /// The format written.
@@ -28,10 +30,30 @@ pub(crate) async fn open(context: &Context, options: &Options) -> Result<Info, O
     Ok(found)
 }
 
-/// The epoch that began with the stream.
-pub(crate) fn epoch(config: &Config) -> Option<Epoch> {
-    let id = u64::from_str_radix(config.metadata.get(EPOCH)?, 16).ok()?;
-    Some(Epoch { id, start: Revision::ZERO })
+/// The epochs of the stream, oldest first.
+pub(crate) fn epochs(config: &Config) -> Option<Vec<Epoch>> {
+    let parse = |text: &str| {
+        let (id, start) = text.split_once('@')?;
+        Some(Epoch { id: u64::from_str_radix(id, 16).ok()?, start: Revision(start.parse().ok()?) })
+    };
+    let epochs: Vec<Epoch> = config.metadata.get(EPOCHS)?.split(' ').map(parse).collect::<Option<_>>()?;
+    (!epochs.is_empty()).then_some(epochs)
+}
+
+fn written(epochs: &[Epoch]) -> String {
+    let newest = &epochs[epochs.len().saturating_sub(EPOCHS_KEPT)..];
+    let texts = newest.iter().map(|Epoch { id, start }| format!("{id:016x}@{start}"));
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+/// Begins an epoch where the stream ends.
+pub(crate) async fn begin_epoch(context: &Context, options: &Options) -> Result<(), OpenError> {
+    let Info { mut config, state, .. } = open(context, options).await?;
+    let mut all = epochs(&config).unwrap_or_default();
+    all.push(Epoch::begin(Revision(state.last_sequence)));
+    config.metadata.insert(EPOCHS.into(), written(&all));
+    let updated = context.update_stream(config).await;
+    updated.map(drop).map_err(|error| OpenError::JetStream { reason: error.to_string() })
 }
 
 async fn find(context: &Context, name: &str) -> Result<Option<Info>, OpenError> {
@@ -62,7 +84,7 @@ async fn make(context: &Context, options: &Options) -> Result<Info, OpenError> {
 }
 
 fn wanted(options: &Options) -> Config {
-    let epoch = format!("{:016x}", Epoch::begin(Revision::ZERO).id);
+    let epochs = written(&[Epoch::begin(Revision::ZERO)]);
     Config {
         name: options.stream.clone(),
         subjects: vec![Subjects::new(&options.stream).everything()],
@@ -79,7 +101,7 @@ fn wanted(options: &Options) -> Config {
         allow_rollup: true,
         allow_direct: true,
         allow_atomic_publish: true,
-        metadata: HashMap::from([(EPOCH.into(), epoch), (FORMAT.into(), KNOWN_FORMAT.to_string())]),
+        metadata: HashMap::from([(EPOCHS.into(), epochs), (FORMAT.into(), KNOWN_FORMAT.to_string())]),
         ..Config::default()
     }
 }
@@ -88,7 +110,7 @@ fn wanted(options: &Options) -> Config {
 /// not know.
 fn check(Info { config, .. }: &Info, options: &Options) -> Result<(), OpenError> {
     let stream = || config.name.clone();
-    let Some(format) = config.metadata.get(FORMAT).filter(|_| epoch(config).is_some()) else {
+    let Some(format) = config.metadata.get(FORMAT).filter(|_| epochs(config).is_some()) else {
         return Err(OpenError::Foreign { stream: stream() });
     };
     if format.parse::<u32>().map_or(true, |format| format > KNOWN_FORMAT) {

@@ -24,7 +24,7 @@ const TOMBSTONES: usize = 256;
 pub(crate) struct Watchdog {
     pub(crate) appender: Arc<Appender>,
     /// What the stream was opened with.
-    pub(crate) epoch: Epoch,
+    pub(crate) epochs: Vec<Epoch>,
     pub(crate) created: String,
     pub(crate) reserve_bytes: u64,
     pub(crate) forgotten_kept: usize,
@@ -70,10 +70,10 @@ impl Watchdog {
 
     fn what_is_wrong(&self, info: Option<&Info>, seen: u64) -> Option<String> {
         let name = &self.appender.server.name;
-        let open_again = "open the log again, which begins a new epoch";
+        let open_again = "open the log again";
         let Some(info) = info else { return Some(format!("the stream {name} was deleted; {open_again}")) };
-        if settings::epoch(&info.config) != Some(self.epoch) || info.created.to_string() != self.created {
-            return Some(format!("the stream {name} was replaced by another one; {open_again}"));
+        if settings::epochs(&info.config).as_ref() != Some(&self.epochs) || info.created.to_string() != self.created {
+            return Some(format!("the stream {name} was replaced, or has a new epoch; {open_again}"));
         }
         let last = info.state.last_sequence;
         (last < seen)

@@ -55,3 +55,18 @@ async fn a_stream_that_was_opened_again_is_the_same_epoch() {
     cluster.nodes[0].start();
     assert_eq!(*open(cluster.lossy("log")).await.info(), info);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_epoch_that_was_begun_stops_the_log_and_covers_what_was_before_it() {
+    let cluster = Cluster::single(Sync::Lazy);
+    let log = open(cluster.lossy("log")).await;
+    let made = log.append(samples::create("A", "alice")).await.unwrap();
+    let before = log.info().current();
+    NatsLog::begin_epoch(&cluster.lossy("log")).await.unwrap();
+    stopped(&log, "new epoch").await;
+
+    let again = open(cluster.lossy("log")).await;
+    let later = again.append(samples::create("B", "alice")).await.unwrap();
+    assert!(again.info().covers(before.id, made) && !again.info().covers(before.id, later));
+    assert!(again.info().covers(again.info().current().id, later));
+}
