@@ -31,7 +31,7 @@ pub struct Options {
     pub history_per_job: u32,
     /// Bytes the stream may have, when it is made; of a stream that exists, what it says counts. Beyond it appends are
     /// refused as [`Full`](courant_joblog::log::AppendError::Full). Default none: then what the servers' disks have, and a
-    /// server whose disk is full stops JetStream altogether.
+    /// server whose disk was full takes nothing until it is started again.
     pub max_bytes: Option<u64>,
     /// How many of `max_bytes` are kept for ends of jobs ([`Change::is_end`](courant_joblog::event::Change::is_end)) and for
     /// removals. Default 16 MiB, and at most a tenth of `max_bytes`.

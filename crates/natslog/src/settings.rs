@@ -71,6 +71,9 @@ async fn make(context: &Context, options: &Options) -> Result<Info, OpenError> {
     match context.create_stream(wanted(options)).await {
         Ok(stream) => {
             tracing::info!(stream = options.stream, replicas = options.replicas, "the stream was made");
+            if options.max_bytes.is_none() {
+                tracing::warn!("the stream may fill the servers' disks, which stops them; set max_bytes");
+            }
             Ok(stream.cached_info().clone())
         }
         Err(error) => match error.kind() {

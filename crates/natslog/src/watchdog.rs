@@ -19,6 +19,9 @@ const CERTAIN: u32 = 3;
 /// Tombstones that are removed at a time.
 const TOMBSTONES: usize = 256;
 
+/// An append may have so many bytes, and a twentieth of a small stream: where there are fewer left the next one may not fit.
+const LARGE: i64 = 1024 * 1024;
+
 /// What is watched for.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
@@ -115,7 +118,7 @@ pub(crate) fn note_space(appender: &Appender, info: &Info, reserve: u64) {
         for_all.saturating_sub_unsigned(info.state.bytes)
     });
     appender.space.store(space, Ordering::Relaxed);
-    let full = space <= 0;
+    let full = space <= max.map_or(0, |max| LARGE.min(max.cast_signed() / 20));
     appender.full.send_if_modified(|known| std::mem::replace(known, full) != full);
 }
 
