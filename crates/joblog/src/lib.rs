@@ -23,6 +23,8 @@ pub mod recent;
 pub mod sqlite;
 
 #[cfg(any(test, feature = "conformance"))]
+pub mod append_rate;
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 pub mod samples;

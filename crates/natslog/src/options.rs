@@ -26,8 +26,8 @@ pub struct Options {
     /// Open the log even where acknowledged entries may be lost when a machine goes down: on servers that sync lazily, or of
     /// which that is not known. Their revisions are given again then, which nobody notices. For trials. Default false.
     pub allow_lossy: bool,
-    /// Entries kept per job, at least 2, when the stream is made; of a stream that exists, what it says counts. Default
-    /// 120,000: a document may have 100,000 pages, and each is an entry.
+    /// Entries kept per job, at least 2, for as long as the stream is there; of one that exists, what it was made with counts.
+    /// Default 120,000: a document may have 100,000 pages, and each is an entry.
     pub history_per_job: u32,
     /// Bytes the stream may have, when it is made; of a stream that exists, what it says counts. Beyond it appends are
     /// refused as [`Full`](courant_joblog::log::AppendError::Full). Default none: then what the servers' disks have, and a

@@ -17,6 +17,9 @@ const EPOCHS: &str = "courant-epochs";
 const EPOCHS_KEPT: usize = 256;
 /// Kept with the stream: how its messages are to be read.
 const FORMAT: &str = "courant-format";
+/// Kept with the stream: how many entries it has kept of a job from its first day. If it once kept fewer, nobody could say of
+/// which jobs some are gone.
+const HISTORY: &str = "courant-history";
 /// The format written.
 const KNOWN_FORMAT: u32 = 1;
 
@@ -104,7 +107,11 @@ fn wanted(options: &Options) -> Config {
         allow_rollup: true,
         allow_direct: true,
         allow_atomic_publish: true,
-        metadata: HashMap::from([(EPOCHS.into(), epochs), (FORMAT.into(), KNOWN_FORMAT.to_string())]),
+        metadata: HashMap::from([
+            (EPOCHS.into(), epochs),
+            (FORMAT.into(), KNOWN_FORMAT.to_string()),
+            (HISTORY.into(), options.history_per_job.to_string()),
+        ]),
         ..Config::default()
     }
 }
@@ -137,6 +144,8 @@ fn check(Info { config, .. }: &Info, options: &Options) -> Result<(), OpenError>
 /// Settings that must be just so: their name, what the stream has, what is wanted.
 fn fixed(config: &Config, options: &Options) -> Vec<(&'static str, String, String)> {
     let wanted = wanted(options);
+    let history = config.metadata.get(HISTORY).cloned().unwrap_or_default();
+    let mut settings = vec![("max_msgs_per_subject", config.max_messages_per_subject.to_string(), history)];
     let of = |config: &Config| {
         [
             ("subjects", config.subjects.join(", ")),
@@ -147,7 +156,6 @@ fn fixed(config: &Config, options: &Options) -> Vec<(&'static str, String, Strin
             ("max_msgs", config.max_messages.max(0).to_string()),
             ("max_age", format!("{:?}", config.max_age)),
             ("max_msg_size", config.max_message_size.max(0).to_string()),
-            ("history of at least 2 (max_msgs_per_subject)", (config.max_messages_per_subject >= 2).to_string()),
             ("no_ack", config.no_ack.to_string()),
             ("sealed", config.sealed.to_string()),
             ("allow_rollup_hdrs", config.allow_rollup.to_string()),
@@ -160,7 +168,8 @@ fn fixed(config: &Config, options: &Options) -> Vec<(&'static str, String, Strin
             ("persist_mode", format!("{:?}", config.persist_mode.unwrap_or(PersistenceMode::Default))),
         ]
     };
-    of(config).into_iter().zip(of(&wanted)).map(|((name, found), (_, wanted))| (name, found, wanted)).collect()
+    settings.extend(of(config).into_iter().zip(of(&wanted)).map(|((name, found), (_, wanted))| (name, found, wanted)));
+    settings
 }
 
 #[cfg(test)]
@@ -172,7 +181,8 @@ mod tests {
     #[test]
     fn each_setting_that_a_guarantee_needs_is_compared() {
         let options = Options::new(["nats://x"]);
-        let changes: [(&str, Change); 9] = [
+        let changes: [(&str, Change); 10] = [
+            ("max_msgs_per_subject", |config| config.max_messages_per_subject = 7),
             ("subjects", |config| config.subjects.push("more".into())),
             ("storage", |config| config.storage = StorageType::Memory),
             ("retention", |config| config.retention = RetentionPolicy::WorkQueue),

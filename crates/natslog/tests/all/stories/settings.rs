@@ -52,7 +52,8 @@ async fn a_stream_with_other_settings_is_named_with_what_differs() {
     drop(open(cluster.lossy("good")).await);
     let context = cluster.client().await;
     let good = context.get_stream("good").await.unwrap().cached_info().config.clone();
-    let cases: [Case<Config>; 5] = [
+    let cases: [Case<Config>; 6] = [
+        ("max_msgs_per_subject", |config| config.max_messages_per_subject += 1),
         ("discard", |config| config.discard = DiscardPolicy::Old),
         ("storage", |config| config.storage = StorageType::Memory),
         ("max_age", |config| config.max_age = std::time::Duration::from_secs(3_600)),
