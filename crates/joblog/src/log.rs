@@ -1,4 +1,5 @@
-//! The one ordered log, as a trait with invariants. Engines: [`memory`](crate::memory), [`sqlite`](crate::sqlite).
+//! The one ordered log, as a trait with invariants. Engines: [`memory`](crate::memory), [`sqlite`](crate::sqlite), and NATS
+//! JetStream in the crate `courant-natslog`, which several servers can have open at once.
 //!
 //! # Invariants
 //!
@@ -15,7 +16,9 @@
 //! 4. **Prefix.** Once `head` announces R, `read` returns every entry up to R that still exists. A reader that reads
 //!    until it reaches `head` and then waits for `head` to change sees each entry exactly once, in order.
 //! 5. **Latest.** `latest` returns the newest entry of each key that is not forgotten, and the revision it is true for: of that
-//!    one moment, however long its pages are read. MUST NOT hold more than a few pages in memory at a time.
+//!    one moment, however long its pages are read. MUST NOT hold more than a few pages in memory at a time. An engine that
+//!    others append to meanwhile MAY leave out an entry that was removed while the pages were read: who reads on from that
+//!    revision is told of the removal, or of a newer entry of the key.
 //! 6. **Forget.** `forget` removes a key's entries and appends a [`Record::Forgotten`], so that followers see it.
 //!    Afterwards the key is as if it never was.
 //! 7. **Trimming is reported.** When entries are removed (history cap, forget), `trimmed` of that scope covers them: a reader
@@ -27,8 +30,9 @@
 //! 9. **Blobs.** A blob belongs to a job and exists only while the job has entries: it is stored with an append of the job
 //!    or after it, and goes with `forget`. It is returned only when it survives a crash, like an entry. Stored again under
 //!    its name, it is replaced.
-//! 10. **Epochs.** Each opening of a log begins an epoch with a fresh random id. [`LogInfo::covers`] tells whether a
-//!     position handed out in an epoch still means the same: false when the log was replaced, cut or restored since.
+//! 10. **Epochs.** Each opening of a log begins an epoch with a fresh random id; where several servers have the log open at
+//!     once, all share the epoch that began with the log, or with its last restoration. [`LogInfo::covers`] tells whether a position handed out in an
+//!     epoch still means the same: false when the log was replaced, cut or restored since.
 
 use std::sync::Arc;
 
@@ -291,18 +295,28 @@ impl Key {
 
     /// The part of the key space this key is in: fixed by its owner.
     pub fn partition(&self) -> u8 {
-        (xxhash_rust::xxh3::xxh3_64(self.owner.as_str().as_bytes()) % PARTITIONS) as u8
+        partition(&self.owner)
     }
 
-    /// `job.<partition>.<owner>.<document>.<job>`, each token of `[A-Za-z0-9_-]` and at most [`MAX_TOKEN`] bytes.
+    /// `<partition>.<owner>.<job>`, each token of `[A-Za-z0-9_-]` and at most [`MAX_TOKEN`] bytes. Without the document: a
+    /// repeated submit may name another one, and must meet the job that is there.
     pub fn encode(&self) -> String {
-        let [owner, document, job] = [self.owner.as_str(), self.document.as_str(), self.job.as_str()].map(token);
-        format!("job.{:02}.{owner}.{document}.{job}", self.partition())
+        format!("{}.{}", Self::encode_owner(&self.owner), token(self.job.as_str()))
+    }
+
+    /// How [`Key::encode`] begins for all jobs of an owner: `<partition>.<owner>`.
+    pub fn encode_owner(owner: &Owner) -> String {
+        format!("{:02}.{}", partition(owner), token(owner.as_str()))
     }
 }
 
-/// Letters, digits and `-` as they are, all else as `_xx`; what gets too long or is empty becomes `_h` and a hash.
-fn token(text: &str) -> String {
+fn partition(owner: &Owner) -> u8 {
+    (xxhash_rust::xxh3::xxh3_64(owner.as_str().as_bytes()) % PARTITIONS) as u8
+}
+
+/// Any text as a part of a name that engines give things. Letters, digits and `-` as they are, all else as `_xx`; what gets
+/// longer than [`MAX_TOKEN`] or is empty becomes `_h` and a hash.
+pub fn token(text: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -315,4 +329,23 @@ fn token(text: &str) -> String {
         return format!("_h{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded_and_of_few_characters() {
+        let hostile = ["*", ">", "a.b", "", " ", "zoë\r\n", "_", "$JS", &"x".repeat(65), &"é".repeat(30)];
+        let tokens: std::collections::HashSet<String> = hostile.iter().map(|text| token(text)).collect();
+        assert_eq!(tokens.len(), hostile.len());
+        for token in tokens {
+            assert!((1..=MAX_TOKEN).contains(&token.len()), "{token}");
+            assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{token}");
+        }
+        let key =
+            |owner: &str| Key { owner: Owner::new(owner), document: DocumentId::new("d"), job: JobId::new("J-1") };
+        assert_eq!((key("alice").encode(), key("*").encode()), ("48.alice.J-1".into(), "13._2a.J-1".into()));
+    }
 }

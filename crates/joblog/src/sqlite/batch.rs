@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::ring::StoredEntry;
 use super::table::Head;
 use crate::ids::{JobId, Revision};
 use crate::log::{AppendError, Blob, Entry, Key, Record};
+use crate::recent::StoredEntry;
 
 /// So many tasks are enough for one commit. Those of one request stay together.
 const MAX_TASKS: usize = 1_024;

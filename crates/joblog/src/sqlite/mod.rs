@@ -18,7 +18,6 @@ mod mark;
 mod options;
 mod reader;
 mod reserve;
-mod ring;
 mod schema;
 mod table;
 mod writer;
@@ -42,11 +41,11 @@ use self::mark::{HighWaterMark, MarkState};
 pub use self::options::{OnLoss, OpenError, Options};
 use self::reader::Readers;
 use self::reserve::Reserve;
-use self::ring::Ring;
 use self::writer::{Stopped, Writer};
 use crate::codec;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use crate::recent::Ring;
 
 /// How often an end of a job is tried that finds the disk full.
 const TRIES: usize = 4;

@@ -18,11 +18,11 @@ use tokio::sync::{mpsc, watch};
 use super::batch::{AppendResult, Batch, Encoded, Operation, Request, Task};
 use super::checkpointer::CheckpointState;
 use super::reserve::Reserve;
-use super::ring::Ring;
 use super::table::{self, Head, Kind};
 use super::{Options, schema};
 use crate::ids::{JobId, Revision};
 use crate::log::{AppendError, Key, Record};
+use crate::recent::Ring;
 
 /// Entries removed in one transaction of its own, at most: a few milliseconds.
 const CARE_ROWS: usize = 1_000;

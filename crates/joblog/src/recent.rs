@@ -1,4 +1,5 @@
-//! The newest entries in memory, so that followers who keep up cost no reading and no decoding.
+//! The newest entries in memory, so that followers who keep up cost no reading and no decoding. For engines that have the rest
+//! on a disk or behind a network.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use crate::log::{Entry, Filter, Record};
 
 /// Bounded by count and bytes; the oldest make room for the newest.
 #[derive(Debug)]
-pub(super) struct Ring {
+pub struct Ring {
     entries: VecDeque<StoredEntry>,
     /// Jobs whose removal is among the entries, and where: what is older of them is not shown. Looked up when somebody reads, so
     /// that a removal costs the same however much is kept.
@@ -22,18 +23,19 @@ pub(super) struct Ring {
 
 /// An entry and its size as stored.
 #[derive(Debug)]
-pub(super) struct StoredEntry {
-    pub(super) entry: Arc<Entry>,
-    pub(super) bytes: usize,
+pub struct StoredEntry {
+    pub entry: Arc<Entry>,
+    pub bytes: usize,
 }
 
 impl Ring {
-    pub(super) fn new(head: Revision, max_entries: usize, max_bytes: usize) -> Self {
+    /// An empty one, for what is newer than `head`.
+    pub fn new(head: Revision, max_entries: usize, max_bytes: usize) -> Self {
         Self { entries: VecDeque::new(), forgotten: HashMap::new(), floor: head, bytes: 0, max_entries, max_bytes }
     }
 
     /// Takes in what was committed; of the forgotten jobs only that remains.
-    pub(super) fn push(&mut self, committed: Vec<StoredEntry>, forgotten: &HashSet<JobId>) {
+    pub fn push(&mut self, committed: Vec<StoredEntry>, forgotten: &HashSet<JobId>) {
         for kept in committed {
             self.bytes += kept.bytes;
             if kept.entry.record == Record::Forgotten && forgotten.contains(&kept.entry.key.job) {
@@ -52,7 +54,7 @@ impl Ring {
     }
 
     /// Like [`Log::read`](crate::log::Log::read); `None` when it begins too late for that.
-    pub(super) fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Option<Vec<Arc<Entry>>> {
+    pub fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Option<Vec<Arc<Entry>>> {
         if after < self.floor {
             return None;
         }

@@ -1,0 +1,51 @@
+//! Brings the stream's messages into the view, for as long as the log is open.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use tokio::sync::{Notify, watch};
+
+use crate::durability;
+use crate::server::{Server, Unavailable};
+use crate::tail::Tail;
+use crate::view::View;
+
+/// Between two consumers.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Follows until the log stops. A new connection means a new consumer at once: the old one may be gone, and would be missed only
+/// after seconds. `behind` asks for one, too.
+pub(crate) async fn follow(server: Server, view: Arc<View>, mut made: watch::Receiver<u64>, behind: Arc<Notify>) {
+    while view.stopped().is_none() {
+        made.mark_unchanged();
+        tokio::select! {
+            ended = deliver(&server, &view) => {
+                let Err(error) = ended;
+                tracing::debug!(%error, "following the log anew");
+            }
+            Ok(()) = made.changed() => on_connection(&server),
+            () = behind.notified() => tracing::warn!("entries of the log do not arrive; following it anew"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The nodes of a cluster may be of different versions.
+fn on_connection(server: &Server) {
+    tracing::debug!("following the log anew over a new connection");
+    if let Err(error) = durability::check_server(&server.client.server_info()) {
+        tracing::error!(%error, "the log goes on with a server that it would not be opened on");
+    }
+}
+
+async fn deliver(server: &Server, view: &View) -> Result<Infallible, Unavailable> {
+    let filter = vec![server.subjects.jobs(), server.subjects.dropped()];
+    let from = DeliverPolicy::ByStartSequence { start_sequence: view.seen() + 1 };
+    let mut tail = Tail::open(server, filter, from, false).await?;
+    loop {
+        let page = tail.next().await?;
+        view.take(page.into_iter().map(|(revision, message)| (revision, server.incoming(revision, message))).collect());
+    }
+}
