@@ -157,10 +157,14 @@ test-browser: build $(DONE)/tools $(DONE)/next packages ## The console in a real
 .PHONY: check
 check: lint-rust lint-proto lint-web lint-licences ## Formatting, lints, types, licences, breaking changes
 
+# Crates without examples in their documentation do not look for any, which takes rustdoc seconds for each.
+NO_EXAMPLES = $(patsubst %/Cargo.toml,%/src,$(shell grep -l '^doctest = false' */Cargo.toml crates/*/Cargo.toml))
+
 # `--release`: what build scripts made for the programs is used again.
 .PHONY: lint-rust
 lint-rust: $(DONE)/web
 	cargo fmt --all --check
+	@! grep -rnE --include=*.rs '^ *//[/!] ```' $(NO_EXAMPLES) || { echo 'These examples do not run: take `doctest = false` out of Cargo.toml' >&2; exit 1; }
 	cargo clippy --release --workspace --all-targets --locked $(TEST_FEATURES) -- -D warnings
 	cargo clippy --release --workspace --bin courant --locked $(RUN_FEATURES) -- -D warnings
 
