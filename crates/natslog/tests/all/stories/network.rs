@@ -60,6 +60,8 @@ async fn while_nats_is_away_appends_end_as_unknown_and_memory_can_be_read() {
     let log = open(Options { patience, request_timeout: Duration::from_millis(300), ..cluster.lossy("log") }).await;
     let first = samples::create("A", "alice");
     let made = log.append(first.clone()).await.unwrap();
+    let mut following = log.following();
+    following.wait_for(|following| *following).await.unwrap();
     cluster.nodes[0].kill();
     let began = Instant::now();
     let outcome = log.append(samples::update(samples::job_of(&first), made, 1)).await;
@@ -67,8 +69,10 @@ async fn while_nats_is_away_appends_end_as_unknown_and_memory_can_be_read() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(log.read(Revision::ZERO, &Filter::All, 10).await.unwrap().len(), 1);
     assert!(log.probe().await.is_err());
+    following.wait_for(|following| !following).await.unwrap();
 
     cluster.nodes[0].start();
+    following.wait_for(|following| *following).await.unwrap();
     eventually("NATS is back", async || log.probe().await.ok()).await;
     // What was sent while it was away may have arrived since.
     let newest = eventually("the job can be read", async || {
