@@ -17,17 +17,26 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Follows until the log stops. A new connection means a new consumer at once: the old one may be gone, and would be missed only
 /// after seconds. `behind` asks for one, too.
-pub(crate) async fn follow(server: Server, view: Arc<View>, mut made: watch::Receiver<u64>, behind: Arc<Notify>) {
+/// `following` says whether messages arrive.
+pub(crate) async fn follow(
+    server: Server,
+    view: Arc<View>,
+    mut made: watch::Receiver<u64>,
+    behind: Arc<Notify>,
+    following: watch::Sender<bool>,
+) {
     while view.stopped().is_none() {
         made.mark_unchanged();
         tokio::select! {
-            ended = deliver(&server, &view) => {
+            ended = deliver(&server, &view, &following) => {
                 let Err(error) = ended;
                 tracing::debug!(%error, "following the log anew");
             }
             Ok(()) = made.changed() => on_connection(&server),
+            () = view.until_stopped() => return,
             () = behind.notified() => tracing::warn!("entries of the log do not arrive; following it anew"),
         }
+        following.send_replace(false);
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -40,10 +49,11 @@ fn on_connection(server: &Server) {
     }
 }
 
-async fn deliver(server: &Server, view: &View) -> Result<Infallible, Unavailable> {
+async fn deliver(server: &Server, view: &View, following: &watch::Sender<bool>) -> Result<Infallible, Unavailable> {
     let filter = vec![server.subjects.jobs(), server.subjects.dropped()];
     let from = DeliverPolicy::ByStartSequence { start_sequence: view.seen() + 1 };
     let mut tail = Tail::open(server, filter, from, false).await?;
+    following.send_replace(true);
     loop {
         let page = tail.next().await?;
         view.take(page.into_iter().map(|(revision, message)| (revision, server.incoming(revision, message))).collect());

@@ -62,6 +62,7 @@ const IN_FLIGHT: usize = 8_192;
 pub struct NatsLog {
     info: LogInfo,
     appender: Arc<Appender>,
+    following: watch::Receiver<bool>,
     patience: Duration,
     reserve_bytes: u64,
     /// Ended when this is dropped.
@@ -94,6 +95,13 @@ impl NatsLog {
         settings::begin_epoch(&context, options).await
     }
 
+    /// Whether entries of other servers arrive. While they do not, what is read may be old; appends are compared by NATS all the
+    /// same. A consumer or connection that is gone is noticed after some seconds. The sender is gone when the log has
+    /// stopped.
+    pub fn following(&self) -> watch::Receiver<bool> {
+        self.following.clone()
+    }
+
     async fn start(
         server: Server,
         found: Info,
@@ -108,7 +116,8 @@ impl NatsLog {
         let view = Arc::new(View::new(heads, applied, options.recent_entries, options.recent_bytes));
         let behind = Arc::new(Notify::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(follow::follow(server.clone(), view.clone(), made, behind.clone()));
+        let (report, following) = watch::channel(false);
+        tasks.spawn(follow::follow(server.clone(), view.clone(), made, behind.clone(), report));
         let publisher = Publisher::new(server.clone());
         let (full, space) = (watch::Sender::new(false), AtomicI64::new(i64::MAX));
         let appender = Arc::new(Appender { server, view, publisher, full, space, patience: options.patience });
@@ -128,7 +137,7 @@ impl NatsLog {
         appender.sync(Instant::now() + options.patience).await.map_err(failed)?;
         let info = LogInfo { epochs };
         let (patience, reserve_bytes) = (options.patience, options.reserve_bytes);
-        Ok(Self { info, appender, patience, reserve_bytes, _tasks: tasks })
+        Ok(Self { info, appender, following, patience, reserve_bytes, _tasks: tasks })
     }
 
     fn task(&self, append: Append) -> Result<Task, AppendError> {

@@ -4,7 +4,7 @@
 mod heads;
 
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use courant_joblog::ids::Revision;
 use courant_joblog::log::{Entry, Filter, ReadError};
@@ -35,7 +35,8 @@ pub(crate) struct View {
     head: watch::Receiver<Revision>,
     /// Who waits for an append of this id to arrive.
     waiting: Mutex<FxHashMap<u64, oneshot::Sender<Revision>>>,
-    stopped: OnceLock<Arc<str>>,
+    /// Why the log has stopped.
+    stopped: watch::Sender<Option<Arc<str>>>,
 }
 
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl View {
             announce: Mutex::new(Some(announce)),
             head,
             waiting: Mutex::default(),
-            stopped: OnceLock::new(),
+            stopped: watch::Sender::new(None),
         }
     }
 
@@ -184,20 +185,24 @@ impl View {
     /// For ever: the stream is not what it was.
     pub(crate) fn stop(&self, reason: impl Into<Arc<str>>) {
         let reason = reason.into();
-        if self.stopped.set(reason.clone()).is_ok() {
-            tracing::error!(%reason, "the log has stopped");
-        }
+        tracing::error!(%reason, "the log has stopped");
+        self.stopped.send_replace(Some(reason));
         self.announce.lock().take();
         self.waiting.lock().clear();
     }
 
     /// Why the log has stopped, if it has.
     pub(crate) fn stopped(&self) -> Option<Arc<str>> {
-        self.stopped.get().cloned()
+        self.stopped.borrow().clone()
+    }
+
+    pub(crate) async fn until_stopped(&self) {
+        // The sender is in this view.
+        let _ = self.stopped.subscribe().wait_for(Option::is_some).await;
     }
 
     pub(crate) fn check(&self) -> Result<(), ReadError> {
-        match self.stopped.get() {
+        match self.stopped() {
             Some(reason) => Err(ReadError::Storage { reason: reason.to_string() }),
             None => Ok(()),
         }

@@ -28,6 +28,31 @@ async fn what_became_of_an_append_is_found_out_when_its_answer_is_lost() {
     check(&*open(cluster.lossy("log")).await, &told).await;
 }
 
+/// Appends arrive, are stored, and nothing comes back: neither the answer nor the entry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stored_is_found_by_its_id_when_nothing_came_back() {
+    let cluster = Cluster::single(Sync::Lazy);
+    let proxy = Proxy::to(cluster.nodes[0].port).await;
+    let request_timeout = Duration::from_millis(300);
+    let log = open(Options { servers: vec![proxy.url()], request_timeout, ..cluster.lossy("log") }).await;
+    let stream = cluster.client().await.get_stream("log").await.unwrap();
+    let last = async || stream.get_info().await.unwrap().state.last_sequence;
+    let writers = Writers::start(&log, "J", 16);
+    for _ in 0..5 {
+        let until = writers.acknowledged() + 30;
+        eventually("appends go on", async || (writers.acknowledged() >= until).then_some(())).await;
+        proxy.mute();
+        let before = *log.head().borrow();
+        eventually("an append that nobody here knows of", async || (last().await > before.0 + 2).then_some(())).await;
+        // Long enough for the writers to have asked what became of theirs, and to have sent them again.
+        tokio::time::sleep(2 * request_timeout).await;
+        proxy.cut();
+    }
+    let told = writers.stop().await;
+    check(&*log, &told).await;
+    check(&*open(cluster.lossy("log")).await, &told).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_nats_is_away_appends_end_as_unknown_and_memory_can_be_read() {
     let cluster = Cluster::single(Sync::Lazy);
@@ -35,6 +60,8 @@ async fn while_nats_is_away_appends_end_as_unknown_and_memory_can_be_read() {
     let log = open(Options { patience, request_timeout: Duration::from_millis(300), ..cluster.lossy("log") }).await;
     let first = samples::create("A", "alice");
     let made = log.append(first.clone()).await.unwrap();
+    let mut following = log.following();
+    following.wait_for(|following| *following).await.unwrap();
     cluster.nodes[0].kill();
     let began = Instant::now();
     let outcome = log.append(samples::update(samples::job_of(&first), made, 1)).await;
@@ -42,8 +69,10 @@ async fn while_nats_is_away_appends_end_as_unknown_and_memory_can_be_read() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(log.read(Revision::ZERO, &Filter::All, 10).await.unwrap().len(), 1);
     assert!(log.probe().await.is_err());
+    following.wait_for(|following| !following).await.unwrap();
 
     cluster.nodes[0].start();
+    following.wait_for(|following| *following).await.unwrap();
     eventually("NATS is back", async || log.probe().await.ok()).await;
     // What was sent while it was away may have arrived since.
     let newest = eventually("the job can be read", async || {

@@ -17,6 +17,8 @@ async fn stopped(log: &NatsLog, why: &str) {
     let read = log.read(Revision::ZERO, &Filter::All, 1).await.unwrap_err();
     assert!(read.to_string().contains(why), "{read}");
     assert!(log.latest().await.is_err() && log.probe().await.is_err());
+    let mut following = log.following();
+    eventually("nothing is followed", async || following.changed().await.is_err().then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
