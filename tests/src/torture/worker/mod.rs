@@ -111,6 +111,9 @@ pub struct Worker {
     held: HashMap<Key, Held>,
     old: VecDeque<Key>,
     reports: Reports,
+    /// Successes that wait for the next heartbeat, and what else was said of their attempts since: the server appends together
+    /// what comes together.
+    gathered: Vec<(Key, Out)>,
     blows: mpsc::Receiver<WorkerFault>,
 }
 
@@ -157,6 +160,7 @@ impl Worker {
             held: HashMap::new(),
             old: VecDeque::new(),
             reports: mpsc::channel(64),
+            gathered: Vec::new(),
             place,
             blows,
         })
@@ -218,13 +222,19 @@ impl Worker {
                     }
                 }
                 Some((key, report)) = self.reports.1.recv(), if welcomed => {
-                    if !self.report(&mut session, key, report).await { return }
+                    if matches!(report, Out::Succeeded(_)) || self.gathered.iter().any(|(gathered, _)| *gathered == key) {
+                        self.gathered.push((key, report));
+                    } else if !self.report(&mut session, key, report).await {
+                        return;
+                    }
                 }
                 _ = beats.tick() => {
                     if heard.elapsed() > SILENCE || Instant::now() > leaves {
                         return;
                     }
-                    if welcomed && !self.beat(&mut session).await { return }
+                    if welcomed && !(self.send_gathered(&mut session).await && self.beat(&mut session).await) {
+                        return;
+                    }
                 }
                 Some(blow) = self.blows.recv() => match blow {
                     WorkerFault::Forget => return self.forget(),
@@ -339,6 +349,17 @@ impl Worker {
         session.report(&self.writer, &self.id, &key, report).await
     }
 
+    /// What a stream that breaks leaves behind goes on the next one, if the attempt is still this worker's.
+    async fn send_gathered(&mut self, session: &mut Session) -> bool {
+        while !self.gathered.is_empty() {
+            let (key, report) = self.gathered.remove(0);
+            if !self.report(session, key, report).await {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Says everything again that may not have arrived: saying it twice must change nothing.
     async fn send_again(&mut self, session: &mut Session) -> bool {
         for (key, held) in &mut self.held {
@@ -390,6 +411,7 @@ impl Worker {
     fn forget(&mut self) {
         let all: Vec<Key> = self.held.keys().cloned().collect();
         all.iter().for_each(|key| self.let_go(key));
+        self.gathered.clear();
         while self.reports.1.try_recv().is_ok() {}
     }
 }
