@@ -116,9 +116,12 @@ test-beside-browser:
 	$(MAKE) test-torture || code=$$?; \
 	exit $$code
 
+# One more than cores: most stories wait more than they compute.
+TEST_THREADS = $(shell expr $$(nproc) + 1)
+
 .PHONY: test-rust
 test-rust: build $(DONE)/tools $(DONE)/venv packages ## Unit, property and end-to-end tests in Rust
-	cargo test --release --workspace --locked --no-fail-fast $(TEST_FEATURES)
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --release --workspace --locked --no-fail-fast $(TEST_FEATURES)
 
 # A seed whose first minute has every kind of fault.
 .PHONY: test-torture
