@@ -163,11 +163,15 @@ check: lint-rust lint-proto lint-web lint-licences ## Formatting, lints, types, 
 # Crates without examples in their documentation do not look for any, which takes rustdoc seconds for each.
 NO_EXAMPLES = $(patsubst %/Cargo.toml,%/src,$(shell grep -l '^doctest = false' */Cargo.toml crates/*/Cargo.toml))
 
+# Of the same kind: programs and libraries without unit tests are not compiled once more to find none.
+NO_UNIT_TESTS = bridge/src/main.rs crates/pdf/src/bin crates/proto/src crates/server/src/main.rs tests/src/bin
+
 # `--release`: what build scripts made for the programs is used again.
 .PHONY: lint-rust
 lint-rust: $(DONE)/web
 	cargo fmt --all --check
 	@! grep -rnE --include=*.rs '^ *//[/!] ```' $(NO_EXAMPLES) || { echo 'These examples do not run: take `doctest = false` out of Cargo.toml' >&2; exit 1; }
+	@! grep -rnE '#\[(tokio::)?test' $(NO_UNIT_TESTS) || { echo 'These tests do not run: take `test = false` out of Cargo.toml' >&2; exit 1; }
 	cargo clippy --release --workspace --all-targets --locked $(TEST_FEATURES) -- -D warnings
 	cargo clippy --release --workspace --bin courant --locked $(RUN_FEATURES) -- -D warnings
 
