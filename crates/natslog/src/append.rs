@@ -42,7 +42,7 @@ pub(crate) struct Appender {
     pub(crate) patience: Duration,
 }
 
-/// Something to append.
+/// One append, encoded and checked, with what it expects of its job.
 #[derive(Debug)]
 pub(crate) struct Task {
     /// [`Key::encode_owner`](courant_joblog::log::Key::encode_owner) of its owner, and the token of its job.

@@ -67,7 +67,7 @@ pub(crate) async fn load(appender: &Appender, of: &JobId, name: &str) -> Result<
     Ok(found.filter(|message| message.sequence > head.floor).map(|message| message.payload))
 }
 
-/// Removes a blob.
+/// Removes a blob of a job, if it is there.
 pub(crate) async fn remove(appender: &Appender, of: &JobId, name: &str) -> Result<(), AppendError> {
     let unknown = |error: Unavailable| AppendError::Unknown { reason: error.to_string().into() };
     let found = job(appender, of, Instant::now() + appender.patience).await.map_err(unknown)?;

@@ -13,7 +13,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// After this long without a word a server is asked whether it is there.
 const PING: Duration = Duration::from_secs(5);
 
-/// A connection, and a number that grows with each time it was made anew.
+/// A connection, and a number that grows with each time it was made again.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,

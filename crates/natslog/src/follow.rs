@@ -12,7 +12,7 @@ use crate::server::{Server, Unavailable};
 use crate::tail::Tail;
 use crate::view::View;
 
-/// Between two consumers.
+/// The pause before the next consumer after one has failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Follows until the log stops. A new connection means a new consumer at once: the old one may be gone, and would be missed only
@@ -30,11 +30,11 @@ pub(crate) async fn follow(
         tokio::select! {
             ended = deliver(&server, &view, &following) => {
                 let Err(error) = ended;
-                tracing::debug!(%error, "following the log anew");
+                tracing::debug!(%error, "following the log again");
             }
             Ok(()) = made.changed() => on_connection(&server),
             () = view.until_stopped() => return,
-            () = behind.notified() => tracing::warn!("entries of the log do not arrive; following it anew"),
+            () = behind.notified() => tracing::warn!("entries of the log do not arrive; following it again"),
         }
         following.send_replace(false);
         tokio::time::sleep(PAUSE).await;
@@ -43,7 +43,7 @@ pub(crate) async fn follow(
 
 /// The nodes of a cluster may be of different versions.
 fn on_connection(server: &Server) {
-    tracing::debug!("following the log anew over a new connection");
+    tracing::debug!("following the log again over a new connection");
     if let Err(error) = durability::check_server(&server.client.server_info()) {
         tracing::error!(%error, "the log goes on with a server that it would not be opened on");
     }

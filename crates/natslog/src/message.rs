@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 pub(crate) struct About {
     /// Of the append it came with: random, so that whoever appended knows it again.
     pub(crate) id: u64,
-    /// The job's first entry is 1. It begins anew after the job was forgotten.
+    /// The job's first entry is 1. It begins at 1 again after the job was forgotten.
     pub(crate) number: u64,
     /// So many more entries of the same append follow directly.
     pub(crate) left: u32,
@@ -108,7 +108,7 @@ impl Stored {
         Some(Self { revision, owner: owner.into(), job: job.into(), about, before, payload })
     }
 
-    /// Decodes it.
+    /// The entry that the message stands for, decoded.
     pub(crate) fn entry(&self) -> Result<Entry, ReadError> {
         let revision = Revision(self.revision);
         if self.about.forgotten {

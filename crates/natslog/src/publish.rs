@@ -50,7 +50,7 @@ pub(crate) struct Outgoing {
     pub(crate) id: u64,
     /// Payloads of the entries.
     pub(crate) entries: Vec<Bytes>,
-    /// Subjects and bytes.
+    /// The subject and the bytes of each.
     pub(crate) blobs: Vec<(String, Bytes)>,
     /// Whether its one entry is a tombstone.
     pub(crate) forget: bool,
@@ -75,7 +75,7 @@ pub(crate) enum Outcome {
     Busy(String),
     /// Not stored, and will not be.
     Refused(AppendError),
-    /// Not known.
+    /// It may be stored or not; the leader knows.
     Unclear(String),
 }
 

@@ -31,7 +31,7 @@ async fn a_deleted_stream_stops_the_log_and_the_next_one_is_another_epoch() {
     stopped(&log, "deleted").await;
 
     let again = open(cluster.lossy("log")).await;
-    assert!(!again.info().covers(epoch.id, made), "its revisions begin anew");
+    assert!(!again.info().covers(epoch.id, made), "its revisions begin again");
     assert_eq!(again.append(samples::create("B", "alice")).await.unwrap(), made);
     assert!(again.info().covers(again.info().current().id, made));
 }
