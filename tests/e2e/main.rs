@@ -14,6 +14,7 @@ mod frozen;
 mod hostile;
 mod isolation;
 mod lanes;
+mod nats;
 mod notices;
 mod operators;
 mod parts;

@@ -4,11 +4,8 @@ use anyhow::Context as _;
 use courant_auth::Role;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
-use tonic::Streaming;
-use tonic::transport::Endpoint;
-use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
+use crate::health::Health;
 use crate::up::{HOUR, Parser, signal};
 use crate::{Up, program, within};
 
@@ -37,9 +34,7 @@ impl PdfWorker {
 
     /// Begins to follow its health.
     pub async fn health(&self) -> anyhow::Result<Health> {
-        let channel = Endpoint::from_shared(format!("http://{}", self.health))?.connect().await?;
-        let request = HealthCheckRequest { service: String::new() };
-        Ok(Health(HealthClient::new(channel).watch(request).await?.into_inner()))
+        Health::follow(&self.health).await
     }
 
     /// The isolated processes that parse a PDF for it right now.
@@ -61,25 +56,6 @@ impl PdfWorker {
     pub async fn stop(mut self) -> anyhow::Result<Option<i32>> {
         signal(self.pid, libc::SIGTERM);
         within("a stopped worker to be gone", async { Ok(self.child.wait().await?.code()) }).await
-    }
-}
-
-/// A worker's health, as a probe that follows it sees it.
-pub struct Health(Streaming<HealthCheckResponse>);
-
-impl Health {
-    /// Waits until it serves, or until it does not.
-    pub async fn becomes(&mut self, serving: bool) -> anyhow::Result<()> {
-        let what = format!("the worker's health to be serving: {serving}");
-        within(&what, async {
-            while let Some(told) = self.0.message().await? {
-                if (told.status == tonic_health::pb::health_check_response::ServingStatus::Serving as i32) == serving {
-                    return Ok(());
-                }
-            }
-            anyhow::bail!("the health watch ended")
-        })
-        .await
     }
 }
 

@@ -48,11 +48,21 @@ impl Handler for Hand {
 impl Worker {
     /// Connects a worker with this many slots.
     pub fn start(up: &Up, kind: &str, slots: u32) -> anyhow::Result<Self> {
+        Self::connect(&up.grpc, &|name| up.token(name, &[Role::Worker], HOUR), kind, slots)
+    }
+
+    /// The same for the server at `127.0.0.1:port`; the function makes the token of the worker with this name.
+    pub fn connect(
+        grpc: &str,
+        token: &dyn Fn(&str) -> anyhow::Result<String>,
+        kind: &str,
+        slots: u32,
+    ) -> anyhow::Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let name = format!("test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let token = up.token(&name, &[Role::Worker], HOUR)?;
+        let token = token(&name)?;
         let mut config =
-            Config::new(format!("http://{}", up.grpc), Arc::new(move || token.clone()), name, [kind.to_owned()]);
+            Config::new(format!("http://{grpc}"), Arc::new(move || token.clone()), name, [kind.to_owned()]);
         config.slots = slots;
         let (hand, works) = mpsc::channel(16);
         let shutdown = CancellationToken::new();

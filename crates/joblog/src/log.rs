@@ -219,6 +219,11 @@ pub trait Log: Send + Sync + 'static {
         None
     }
 
+    /// Whether what others append arrives. While it does not, what is read may be old. None when nobody else can append.
+    fn following(&self) -> Option<watch::Receiver<bool>> {
+        None
+    }
+
     /// Tries whether something could be appended now, and appends nothing.
     async fn probe(&self) -> Result<(), AppendError> {
         Ok(())

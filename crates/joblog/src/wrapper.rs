@@ -103,6 +103,10 @@ impl<W: LogWrapper> Log for W {
         self.inner().full()
     }
 
+    fn following(&self) -> Option<watch::Receiver<bool>> {
+        self.inner().following()
+    }
+
     async fn probe(&self) -> Result<(), AppendError> {
         self.inner().probe().await
     }

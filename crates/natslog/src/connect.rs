@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 
 use crate::options::{Login, OpenError, Options, Tls};
@@ -36,11 +36,16 @@ pub(crate) async fn connect(options: &Options, login: &Login) -> Result<Connecti
     let connecting = settings.connect(options.servers.clone());
     // The client tries all servers one after another, each with its own time.
     let all = options.connect_timeout * u32::try_from(options.servers.len()).unwrap_or(1) + options.request_timeout;
-    let failed = |reason: String| OpenError::Connect { servers: options.servers.join(", "), reason };
-    let client = tokio::time::timeout(all, connecting)
-        .await
-        .map_err(|_| failed("it takes too long".into()))?
-        .map_err(|error| failed(error.to_string()))?;
+    let servers = || options.servers.join(", ");
+    let failed = |reason: String| OpenError::Connect { servers: servers(), reason };
+    let client = tokio::time::timeout(all, connecting).await.map_err(|_| failed("it takes too long".into()))?.map_err(
+        |error| match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                OpenError::Login { servers: servers(), reason: error.to_string() }
+            }
+            _ => failed(error.to_string()),
+        },
+    )?;
     Ok(Connection { client, made })
 }
 

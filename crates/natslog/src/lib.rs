@@ -25,6 +25,8 @@ mod server;
 mod settings;
 mod subjects;
 mod tail;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod view;
 mod watchdog;
 
@@ -93,13 +95,6 @@ impl NatsLog {
     pub async fn begin_epoch(options: &Options) -> Result<(), OpenError> {
         let (_connection, context) = reach(options).await?;
         settings::begin_epoch(&context, options).await
-    }
-
-    /// Whether entries of other servers arrive. While they do not, what is read may be old; appends are compared by NATS all the
-    /// same. A consumer or connection that is gone is noticed after some seconds. The sender is gone when the log has
-    /// stopped.
-    pub fn following(&self) -> watch::Receiver<bool> {
-        self.following.clone()
     }
 
     async fn start(
@@ -237,6 +232,12 @@ impl Log for NatsLog {
 
     fn info(&self) -> &LogInfo {
         &self.info
+    }
+
+    /// While it is false, appends are compared by NATS all the same. A consumer or connection that is gone is noticed after
+    /// some seconds. The sender is gone when the log has stopped.
+    fn following(&self) -> Option<watch::Receiver<bool>> {
+        Some(self.following.clone())
     }
 
     fn full(&self) -> Option<watch::Receiver<bool>> {

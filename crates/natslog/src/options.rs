@@ -146,6 +146,8 @@ pub enum OpenError {
         "no NATS server of {servers} can be reached: {reason}; check the URL, that the server runs, and the credentials"
     )]
     Connect { servers: String, reason: String },
+    #[error("{servers} does not let this login in: {reason}; check the credentials, and that the servers know them")]
+    Login { servers: String, reason: String },
     /// A file with credentials or certificates cannot be used.
     #[error("{path} cannot be used: {reason}; it must be a readable {wanted}")]
     File { path: PathBuf, reason: String, wanted: &'static str },
@@ -177,10 +179,17 @@ pub enum OpenError {
     /// What is acknowledged may be lost with a machine.
     #[error(
         "{reason}, so acknowledged entries may be lost when a machine goes down. Set sync_interval: always in the jetstream \
-         block of the servers' configuration{advice}, or open the log with allow_lossy"
+         block of the servers' configuration{advice}, or open the log with --allow-lossy"
     )]
     Lossy { reason: String, advice: &'static str },
     /// Entries of the stream cannot be read.
     #[error("the stream {stream} cannot be read: {reason}; check the cluster, or put back a backup")]
     Load { stream: String, reason: String },
+}
+
+impl OpenError {
+    /// Whether it may open later with nothing changed here: NATS is being started, or has no leader just now.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::JetStream { .. } | Self::Load { .. })
+    }
 }

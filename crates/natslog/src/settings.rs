@@ -75,7 +75,7 @@ async fn make(context: &Context, options: &Options) -> Result<Info, OpenError> {
         Ok(stream) => {
             tracing::info!(stream = options.stream, replicas = options.replicas, "the stream was made");
             if options.max_bytes.is_none() {
-                tracing::warn!("the stream may fill the servers' disks, which stops them; set max_bytes");
+                tracing::warn!("the stream may fill the servers' disks, which stops them: set --log-max-bytes");
             }
             Ok(stream.cached_info().clone())
         }

@@ -39,9 +39,12 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::try_new(text).map_err(|cause| FilterError { text: text.to_owned(), cause })
 }
 
+/// The NATS client logs each try to connect; what matters of that is logged by the log on NATS.
+const BY_DEFAULT: &str = "info,async_nats=warn";
+
 /// The same from an environment variable; `info` where it is missing or no filter.
 pub fn filter_from_env(variable: &str) -> EnvFilter {
-    EnvFilter::try_from_env(variable).unwrap_or_else(|_| EnvFilter::new("info"))
+    EnvFilter::try_from_env(variable).unwrap_or_else(|_| EnvFilter::new(BY_DEFAULT))
 }
 
 /// Starts logging for the rest of the process.

@@ -3,7 +3,7 @@
 //! It holds documents, results, names of people, and the keys that tokens and passwords depend on. What is made by this
 //! process is its own alone ([`keep_private`]); what is found open is closed, and logged.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// What others may do, of the bits of a mode.
 const OTHERS: u32 = 0o077;
 /// A folder with one of these is a data folder.
-const OURS: [&str; 8] =
-    ["secret", "log.db", "log.lock", "notices.db", "objects", "password.key", "push.key", "up.json"];
+const OURS: [&str; 9] =
+    ["secret", "server.lock", "log.db", "log.lock", "notices.db", "objects", "password.key", "push.key", "up.json"];
 /// Every file system has this at its root.
 const OF_THE_SYSTEM: &str = "lost+found";
 
@@ -25,6 +25,9 @@ pub enum DataDirError {
     /// Closing it could hurt somebody.
     #[error("{0} holds other things than a Courant data folder; give --data-dir an empty or a new folder")]
     Foreign(PathBuf),
+    /// Another server has it.
+    #[error("the data folder {0} is in use by another process; stop that one first, or choose another data folder")]
+    InUse(PathBuf),
     /// Others can read it, and it is not ours to close.
     #[error("others can read {path} (mode {mode:o}), and it cannot be closed: {source}; run: chmod go= {path}")]
     Open {
@@ -39,6 +42,21 @@ pub enum DataDirError {
 /// before they start threads.
 pub fn keep_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
+}
+
+/// Held while a server without a log in its folder uses it. The operating system lets go of it when the process ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "open as long as this is kept")] File);
+
+/// Takes the folder for this process: notifications and keys are one server's own.
+pub fn lock(folder: &Path) -> Result<Lock, DataDirError> {
+    let io = |source| DataDirError::Io { folder: folder.to_owned(), source };
+    let file = File::options().write(true).create(true).truncate(false).open(folder.join("server.lock")).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
 }
 
 /// Makes the folder if needed, and closes it and what is directly in it to other users.

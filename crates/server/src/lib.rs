@@ -8,7 +8,8 @@
 //! - [`services`]: the engine and what services need beside it; [`projections`]: what is counted with the engine's log.
 //! - [`jobs`], [`uploads`], [`worker`], [`queue`], [`presence`] and [`admin`]: the gRPC services. [`sampled`]: following
 //!   a state as a whole.
-//! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it.
+//! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it;
+//!   `nats`: opens the log on NATS.
 
 pub mod admin;
 pub mod auth;
@@ -25,6 +26,8 @@ mod freed_workers;
 pub mod holds;
 pub mod incoming_body;
 pub mod jobs;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod notifications;
 pub mod objects;
 pub mod passwords;

@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+#[cfg(feature = "nats")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
 use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen};
+#[cfg(feature = "nats")]
+use courant_server::nats::NatsFlags;
 use courant_server::{Config, Server, data_dir};
-use courant_tls::ServerFlags;
+use courant_tls::{ServerFlags, ServerTls};
 
 /// Courant's server: takes jobs over gRPC, dispatches them to workers, and streams what happens to them
 #[derive(Parser)]
@@ -34,6 +38,9 @@ struct Flags {
     lame_duck: Duration,
     #[command(flatten)]
     config: Config,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    nats: NatsFlags,
 }
 
 #[global_allocator]
@@ -51,8 +58,29 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     data_dir::prepare(&flags.config.data_dir)?;
     let secret = Secret::load_or_create(&secret_file)?;
     let tls = flags.tls.load(flags.tls_client_ca)?;
-    let server = Server::open(flags.config, Verifier::hs256(&secret).trusting(flags.trust.load().await?)).await?;
-    let listener = listen("grpc", flags.grpc).await?;
+    let verifier = Verifier::hs256(&secret).trusting(flags.trust.load().await?);
+    #[cfg(feature = "nats")]
+    if flags.nats.is_set() {
+        let _lock = data_dir::lock(&flags.config.data_dir)?;
+        let log = tokio::select! {
+            log = flags.nats.open(flags.config.log_reserve) => log?,
+            () = shutdown.draining() => return Ok(()),
+        };
+        let server = Server::with_log(flags.config, verifier, Arc::new(log)).await?;
+        return serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await;
+    }
+    let server = Server::open(flags.config, verifier).await?;
+    serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await
+}
+
+async fn serve(
+    server: Server,
+    grpc: SocketAddr,
+    tls: Option<ServerTls>,
+    lame_duck: Duration,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let listener = listen("grpc", grpc).await?;
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving gRPC");
-    Ok(server.with_tls(tls).with_lame_duck(flags.lame_duck).serve(listener, shutdown).await?)
+    Ok(server.with_tls(tls).with_lame_duck(lame_duck).serve(listener, shutdown).await?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Lowest first: each imports from those above its line in this list alone.
 const LAYERS: [&str; 17] = [
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
-    "credential data_dir ended_attempts expiry fault freed_workers holds share text unused_passwords",
+    "credential data_dir ended_attempts expiry fault freed_workers holds nats share text unused_passwords",
     "config",
     "error projections seal",
     "objects shares",

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use courant_engine::unwatched;
+use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
 use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
 
-use super::health::{STORE_SERVICE, follow_state, watch_space};
+use super::health::{STORE_SERVICE, follow_state, watch_following, watch_space};
 use super::open::Server;
 use crate::notifications::{self, push};
 use crate::services::Services;
@@ -15,7 +16,12 @@ use crate::worker::{dispatch, sweep};
 use crate::{objects, passwords, positions, retention, uploads};
 
 impl Server {
-    pub(super) fn start_background(&self, tasks: Supervisor, health: &HealthReporter) -> Supervisor {
+    pub(super) fn start_background(
+        &self,
+        tasks: Supervisor,
+        health: &HealthReporter,
+        shutdown: &Shutdown,
+    ) -> Supervisor {
         let (services, registry) = (|| self.services.clone(), || self.registry.clone());
         tasks.keep("dispatch", dispatch::run(services(), registry()));
         tasks.keep("leases", sweep::run(services(), registry()));
@@ -28,6 +34,9 @@ impl Server {
         tasks.run("object store health", follow_state(health.clone(), STORE_SERVICE, store));
         if let Some(full) = self.services.engine.log.full() {
             tasks.run("log space", watch_space(health.clone(), self.services.engine.log.clone(), full));
+        }
+        if let Some(following) = self.services.engine.log.following() {
+            tasks.run("log", watch_following(health.clone(), following, shutdown.clone()));
         }
         tasks.keep("notifications", notifications::run(services(), self.notifications.clone()));
         if let Some(push) = &self.push {

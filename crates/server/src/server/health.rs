@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_joblog::log::Log;
+use courant_runtime::Shutdown;
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -41,6 +42,28 @@ pub(super) async fn watch_space(health: HealthReporter, log: Arc<dyn Log>, mut f
             }
         } else if full.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Tells health checks that this server is not ready while it does not hear what others append: what it answers may be old.
+/// It answers all the same. From the beginning of draining on it is not ready anyway.
+pub(super) async fn watch_following(health: HealthReporter, mut following: watch::Receiver<bool>, shutdown: Shutdown) {
+    let mut ready = *following.borrow();
+    if !ready {
+        announce(&health, ServingStatus::NotServing).await;
+    }
+    loop {
+        let changed = tokio::select! {
+            () = shutdown.draining() => return announce(&health, ServingStatus::NotServing).await,
+            changed = async { following.wait_for(|follows| *follows != ready).await.map(|follows| *follows) } => changed,
+        };
+        let Ok(follows) = changed else { return };
+        ready = follows;
+        announce(&health, if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+        match ready {
+            true => tracing::info!("ready again: the log is followed"),
+            false => tracing::warn!("not ready: the log cannot be followed; what is known is served"),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Server {
         let router = self.router().await?.add_service(health_service);
         let stop = CancellationToken::new();
         let _stop = stop.clone().drop_guard();
-        let background = self.start_background(Supervisor::new(stop.clone()), &health);
+        let background = self.start_background(Supervisor::new(stop.clone()), &health, &shutdown);
         let served = tokio::select! {
             // Everything needs the log followed, to the end.
             followed = self.services.engine.follow() => followed.map_err(ServeError::Log),

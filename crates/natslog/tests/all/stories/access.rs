@@ -25,7 +25,7 @@ async fn wrong_credentials_are_said_to_be_wrong() {
         let shown = format!("{login:?}");
         assert!(!shown.contains("wrong"), "{shown}");
         let refused = NatsLog::open(Options { login, ..cluster.lossy("log") }).await.unwrap_err();
-        assert!(matches!(refused, OpenError::Connect { .. }), "{refused}");
+        assert!(matches!(refused, OpenError::Login { .. }) && !refused.may_pass(), "{refused}");
         assert!(refused.to_string().contains("credentials"), "{refused}");
     }
     let login = Login::Credentials("/nowhere/courant.creds".into());
@@ -135,7 +135,7 @@ async fn credentials_files_open_a_log_and_its_system_account() {
     log.append(samples::create("A", "alice")).await.unwrap();
     let stranger = file("stranger.creds", &nkeys::KeyPair::new_account());
     let refused = NatsLog::open(Options { login: stranger, ..options }).await.unwrap_err();
-    assert!(matches!(refused, OpenError::Connect { .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Login { .. }), "{refused}");
 }
 
 /// Says what a server says first, and nothing else.

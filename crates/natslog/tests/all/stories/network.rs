@@ -60,7 +60,7 @@ async fn while_nats_is_away_appends_end_as_unknown_and_memory_can_be_read() {
     let log = open(Options { patience, request_timeout: Duration::from_millis(300), ..cluster.lossy("log") }).await;
     let first = samples::create("A", "alice");
     let made = log.append(first.clone()).await.unwrap();
-    let mut following = log.following();
+    let mut following = log.following().unwrap();
     following.wait_for(|following| *following).await.unwrap();
     cluster.nodes[0].kill();
     let began = Instant::now();

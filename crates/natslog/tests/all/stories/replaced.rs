@@ -17,7 +17,7 @@ async fn stopped(log: &NatsLog, why: &str) {
     let read = log.read(Revision::ZERO, &Filter::All, 1).await.unwrap_err();
     assert!(read.to_string().contains(why), "{read}");
     assert!(log.latest().await.is_err() && log.probe().await.is_err());
-    let mut following = log.following();
+    let mut following = log.following().unwrap();
     eventually("nothing is followed", async || following.changed().await.is_err().then_some(())).await;
 }
 

@@ -1,5 +1,5 @@
 //! How many appends a second NATS gives, on so many replicas (1 if not said):
-//! `cargo run --release -p courant-natslog --example append_rate -- nats://host:port [replicas]`.
+//! `cargo run --release -p courant-natslog --example nats_append_rate -- nats://host:port [replicas]`.
 //!
 //! The stream `append-rate` stays there. What SQLite gives says the example of the same name of `courant-joblog`.
 

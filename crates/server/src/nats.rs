@@ -1,0 +1,172 @@
+//! The log on NATS JetStream instead of in the data folder: the flags, and how it is opened.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use courant_natslog::{Login, NatsLog, OpenError, Options, Tls};
+
+/// The pause before servers that do not answer are tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// Where the log is, when it is not in the data folder.
+#[derive(Args, Clone, Debug)]
+pub struct NatsFlags {
+    /// NATS servers whose JetStream keeps the log, instead of the data folder: nats://HOST:PORT, or tls://HOST:PORT to
+    /// demand TLS. One of a cluster will do; the others are learnt from it
+    #[arg(
+        long,
+        env = "COURANT_LOG_URL",
+        value_name = "URL,…",
+        value_delimiter = ',',
+        value_parser = server_url,
+        requires_all = ["objects", "password_key_file"],
+    )]
+    log: Vec<String>,
+
+    /// Name of the stream, and the first token of its subjects; several Courants on one NATS account need different ones
+    #[arg(long, env = "COURANT_LOG_STREAM", value_name = "NAME", default_value = "courant")]
+    log_stream: String,
+
+    /// On how many NATS servers each entry is kept: 1, 3 or 5
+    #[arg(long, env = "COURANT_LOG_REPLICAS", value_name = "N", default_value_t = 3)]
+    log_replicas: usize,
+
+    /// Bytes the stream may have, when it is made; beyond them nothing can be submitted. Default: what the disks have
+    #[arg(long, env = "COURANT_LOG_MAX_BYTES", value_name = "BYTES")]
+    log_max_bytes: Option<u64>,
+
+    /// File with NATS credentials (.creds)
+    #[arg(long, env = "COURANT_LOG_CREDENTIALS_FILE", value_name = "FILE", conflicts_with_all = ["log_user", "log_token_file"])]
+    log_credentials_file: Option<PathBuf>,
+
+    /// The NATS user, for servers that ask for a password
+    #[arg(long, env = "COURANT_LOG_USER", value_name = "NAME", requires = "log_password_file")]
+    log_user: Option<String>,
+
+    /// File with the password of the NATS user
+    #[arg(long, env = "COURANT_LOG_PASSWORD_FILE", value_name = "FILE", requires = "log_user")]
+    log_password_file: Option<PathBuf>,
+
+    /// File with a NATS token
+    #[arg(long, env = "COURANT_LOG_TOKEN_FILE", value_name = "FILE", conflicts_with = "log_user")]
+    log_token_file: Option<PathBuf>,
+
+    /// File with NATS credentials (.creds) of a user of the system account, who may ask the servers whether they sync each
+    /// write. Without it a single NATS server is refused, and a cluster is taken at its word
+    #[arg(long, env = "COURANT_LOG_SYSTEM_CREDENTIALS_FILE", value_name = "FILE", conflicts_with = "log_system_user")]
+    log_system_credentials_file: Option<PathBuf>,
+
+    /// The same, for servers that ask for a password
+    #[arg(long, env = "COURANT_LOG_SYSTEM_USER", value_name = "NAME", requires = "log_system_password_file")]
+    log_system_user: Option<String>,
+
+    /// File with the password of that user
+    #[arg(long, env = "COURANT_LOG_SYSTEM_PASSWORD_FILE", value_name = "FILE", requires = "log_system_user")]
+    log_system_password_file: Option<PathBuf>,
+
+    /// Certificates of the authorities that NATS servers are trusted by, in PEM; default: the system's
+    #[arg(long, env = "COURANT_LOG_TLS_CA", value_name = "FILE")]
+    log_tls_ca: Option<PathBuf>,
+
+    /// Certificate to show to NATS servers that ask for one, in PEM
+    #[arg(long, env = "COURANT_LOG_TLS_CERT", value_name = "FILE", requires = "log_tls_key")]
+    log_tls_cert: Option<PathBuf>,
+
+    /// Private key of that certificate, in PEM
+    #[arg(long, env = "COURANT_LOG_TLS_KEY", value_name = "FILE", requires = "log_tls_cert")]
+    log_tls_key: Option<PathBuf>,
+
+    /// Open the log also where NATS may lose what it acknowledged when a machine goes down. For trials
+    #[arg(long, env = "COURANT_ALLOW_LOSSY")]
+    allow_lossy: bool,
+}
+
+/// Why the log on NATS cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// A file with a secret cannot be used.
+    #[error("{flag} {path}: {reason}")]
+    Secret { flag: &'static str, path: PathBuf, reason: String },
+    #[error("the log on NATS cannot be opened")]
+    Open(#[from] OpenError),
+}
+
+impl NatsFlags {
+    /// Whether the log is on NATS at all.
+    pub fn is_set(&self) -> bool {
+        !self.log.is_empty()
+    }
+
+    /// Opens the log, and tries as long as it takes while NATS is not there or has no leader. Dropping the future ends
+    /// that. `reserve_bytes` of the stream are kept for ends of jobs.
+    pub async fn open(&self, reserve_bytes: u64) -> Result<NatsLog, NatsError> {
+        let options = Options { reserve_bytes, ..self.options()? };
+        loop {
+            match NatsLog::open(options.clone()).await {
+                Err(error) if error.may_pass() => tracing::warn!(%error, "waiting for NATS"),
+                opened => return Ok(opened?),
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    fn options(&self) -> Result<Options, NatsError> {
+        Ok(Options {
+            stream: self.log_stream.clone(),
+            replicas: self.log_replicas,
+            max_bytes: self.log_max_bytes,
+            login: self.login()?,
+            system_login: self.system_login()?,
+            tls: Tls {
+                required: false,
+                ca: self.log_tls_ca.clone(),
+                client: self.log_tls_cert.clone().zip(self.log_tls_key.clone()),
+            },
+            allow_lossy: self.allow_lossy,
+            ..Options::new(self.log.iter().cloned())
+        })
+    }
+
+    fn login(&self) -> Result<Login, NatsError> {
+        if let Some(path) = &self.log_credentials_file {
+            return Ok(Login::Credentials(path.clone()));
+        }
+        if let Some(path) = &self.log_token_file {
+            return Ok(Login::Token(secret("--log-token-file", path)?));
+        }
+        let password = password(&self.log_user, "--log-password-file", &self.log_password_file)?;
+        Ok(password.unwrap_or_default())
+    }
+
+    fn system_login(&self) -> Result<Option<Login>, NatsError> {
+        match &self.log_system_credentials_file {
+            Some(path) => Ok(Some(Login::Credentials(path.clone()))),
+            None => password(&self.log_system_user, "--log-system-password-file", &self.log_system_password_file),
+        }
+    }
+}
+
+fn password(user: &Option<String>, flag: &'static str, file: &Option<PathBuf>) -> Result<Option<Login>, NatsError> {
+    let (Some(user), Some(file)) = (user, file) else { return Ok(None) };
+    Ok(Some(Login::Password { user: user.clone(), password: secret(flag, file)? }))
+}
+
+/// The first line of a file, as editors and secret stores write it.
+fn secret(flag: &'static str, path: &Path) -> Result<String, NatsError> {
+    let failed = |reason: String| NatsError::Secret { flag, path: path.to_owned(), reason };
+    let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(failed("the file is empty".into())),
+        secret if secret.contains('\n') => Err(failed("the file has more than one line".into())),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+fn server_url(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("nats" | "tls", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+        _ => Err("it must begin with nats:// or tls://".to_owned()),
+    }
+}
