@@ -99,29 +99,37 @@ run-worker:
 
 # --- testing --------------------------------------------------------------------------------------------------------
 
-# What the programs are told from outside comes last, two at a time: the browser tests keep one core busy.
+# What is built comes first; then two at a time: the browser tests keep one core busy, and most stories in Rust wait.
 .PHONY: test
 test: ## Run all tests
 	@code=0; \
-	$(MAKE) test-rust || code=$$?; \
-	$(MAKE) --jobs=2 --output-sync=target bench-check test-web || code=$$?; \
-	$(MAKE) --jobs=2 --output-sync=target test-browser test-beside-browser || code=$$?; \
+	$(MAKE) build-tests || code=$$?; \
+	$(MAKE) --jobs=2 --output-sync=target test-rust test-browser || code=$$?; \
+	$(MAKE) --jobs=2 --output-sync=target test-programs test-parts || code=$$?; \
 	exit $$code
 
-.PHONY: test-beside-browser
-test-beside-browser:
+.PHONY: build-tests
+build-tests: build
+	cargo test --release --workspace --locked --no-run $(TEST_FEATURES)
+
+# Programs from outside, and parts by themselves.
+.PHONY: test-programs test-parts
+test-parts:
+	@code=0; \
+	$(MAKE) bench-check || code=$$?; \
+	$(MAKE) test-web || code=$$?; \
+	exit $$code
+
+test-programs:
 	@code=0; \
 	$(MAKE) test-python || code=$$?; \
 	$(MAKE) test-node || code=$$?; \
 	$(MAKE) test-torture || code=$$?; \
 	exit $$code
 
-# One more than cores: most stories wait more than they compute.
-TEST_THREADS = $(shell expr $$(nproc) + 1)
-
 .PHONY: test-rust
 test-rust: build $(DONE)/tools $(DONE)/venv packages ## Unit, property and end-to-end tests in Rust
-	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --release --workspace --locked --no-fail-fast $(TEST_FEATURES)
+	cargo test --release --workspace --locked --no-fail-fast $(TEST_FEATURES)
 
 # A seed whose first minute has every kind of fault.
 .PHONY: test-torture
