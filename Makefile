@@ -118,13 +118,13 @@ test-parts:
 	@code=0; \
 	$(MAKE) bench-check || code=$$?; \
 	$(MAKE) test-web || code=$$?; \
+	$(MAKE) test-torture || code=$$?; \
 	exit $$code
 
 test-programs:
 	@code=0; \
 	$(MAKE) test-python || code=$$?; \
 	$(MAKE) test-node || code=$$?; \
-	$(MAKE) test-torture || code=$$?; \
 	exit $$code
 
 .PHONY: test-rust

@@ -66,7 +66,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
 /// Whether what is acknowledged survives the machine, for a stream on so many nodes.
 pub(crate) async fn check_sync(options: &Options, replicas: usize) -> Result<(), OpenError> {
     if options.allow_lossy {
-        tracing::warn!("the log may lose acknowledged entries when a machine goes down (allow_lossy)");
+        tracing::warn!("the log may lose acknowledged entries when a machine goes down (--allow-lossy)");
         return Ok(());
     }
     let Some(login) = &options.system_login else {

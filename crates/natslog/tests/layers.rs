@@ -6,7 +6,7 @@ use std::path::Path;
 const LAYERS: [&str; 10] = [
     "options message subjects",
     "settings connect",
-    "durability",
+    "durability testing",
     // What the stream said so far.
     "view",
     // The stream.

@@ -17,7 +17,7 @@ async fn a_single_node_must_sync_each_write_or_be_allowed_not_to() {
     let lazy = Cluster::single(Sync::Lazy);
     let refused = error(lazy.options("log")).await;
     assert!(matches!(refused, OpenError::Lossy { .. }), "{refused}");
-    for part in ["n1", "sync_interval: always", "allow_lossy"] {
+    for part in ["n1", "sync_interval: always", "--allow-lossy"] {
         assert!(refused.to_string().contains(part), "{refused}");
     }
     open(lazy.lossy("log")).await;
