@@ -17,7 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Who may ask the servers for their settings.
 pub const SYSTEM_USER: &str = "system";
 pub const USER: &str = "courant";
-/// Of both users.
+/// The password of both users.
 pub const PASSWORD: &str = "secret";
 
 /// How servers write to their disks.

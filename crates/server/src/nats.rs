@@ -153,7 +153,7 @@ fn password(user: &Option<String>, flag: &'static str, file: &Option<PathBuf>) -
     Ok(Some(Login::Password { user: user.clone(), password: secret(flag, file)? }))
 }
 
-/// The first line of a file, as editors and secret stores write it.
+/// What is in a file of one line, with or without the line end that editors and secret stores write.
 fn secret(flag: &'static str, path: &Path) -> Result<String, NatsError> {
     let failed = |reason: String| NatsError::Secret { flag, path: path.to_owned(), reason };
     let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
