@@ -22,6 +22,7 @@ mod passwords;
 mod progress;
 mod retry;
 mod scans;
+mod servers;
 mod submit;
 mod transports;
 mod watch;

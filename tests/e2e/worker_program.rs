@@ -4,15 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use courant_auth::Role;
-use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_event::Change;
 use courant_proto::v1::{CancelJobRequest, DrainWorkerRequest, JobState, ResumeWorkerRequest};
-use courant_tests::grpc::{Jobs, Watch, accepted, becomes};
+use courant_tests::grpc::{self, Jobs, Watch, accepted, becomes};
 use courant_tests::pdf_worker::PdfWorker;
 use courant_tests::up::HOUR;
 use courant_tests::{Up, documents};
-use tonic::Request;
-use tonic::transport::Endpoint;
 
 /// Long enough to be met in the middle, by any machine.
 const PAGES: usize = 3000;
@@ -36,13 +33,7 @@ async fn its_health_follows_its_server_and_its_operators() -> anyhow::Result<()>
     up.resume();
     health.becomes(true).await?;
 
-    let channel = Endpoint::from_shared(format!("http://{}", up.grpc))?.connect().await?;
-    let bearer = format!("Bearer {}", up.token("root", &[Role::Admin], HOUR)?);
-    let mut admin = AdminServiceClient::with_interceptor(channel, move |mut request: Request<()>| {
-        let token = bearer.parse().map_err(|_| tonic::Status::internal("an odd token"))?;
-        request.metadata_mut().insert("authorization", token);
-        Ok(request)
-    });
+    let mut admin = grpc::admin(&up.grpc, &up.token("root", &[Role::Admin], HOUR)?).await?;
     let worker_id = "probed".to_owned();
     admin.drain_worker(DrainWorkerRequest { worker_id: worker_id.clone() }).await?;
     health.becomes(false).await?;

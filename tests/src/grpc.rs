@@ -1,5 +1,6 @@
 //! The gRPC endpoint, as a client sees it.
 
+use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::read_result_response::Part as ResultPart;
 use courant_proto::v1::submit_job_request::Part;
@@ -36,6 +37,15 @@ impl Bearer {
     pub(crate) fn new(token: &str) -> anyhow::Result<Self> {
         Ok(Self(Some(format!("Bearer {token}").parse()?)))
     }
+}
+
+/// The admin service with a token.
+pub type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Connects to the admin service.
+pub async fn admin(address: &str, token: &str) -> anyhow::Result<Admin> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    Ok(AdminServiceClient::with_interceptor(channel, Bearer::new(token)?))
 }
 
 /// The job service for one user.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::grpc::Jobs;
+use crate::grpc::{self, Admin, Jobs};
 use crate::up::{HOUR, signal};
 use crate::{program, within};
 
@@ -118,6 +118,11 @@ impl Server {
     /// The job service for this user.
     pub async fn jobs(&self, user: &str) -> anyhow::Result<Jobs> {
         Jobs::connect(&self.grpc, &self.shared.token(user, &[])?).await
+    }
+
+    /// The admin service for an admin of this name.
+    pub async fn admin(&self, user: &str) -> anyhow::Result<Admin> {
+        grpc::admin(&self.grpc, &self.shared.token(user, &[Role::Admin])?).await
     }
 
     /// `kill -9`.

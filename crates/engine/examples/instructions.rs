@@ -123,7 +123,7 @@ async fn start(engine: &Engine) -> Result<JobId> {
     let kinds: Arc<[Box<str>]> = [Box::<str>::from("pdf")].into();
     let slots = BTreeMap::from([(kinds[0].clone(), 8)]);
     let mut free = [FreeWorker { worker: WorkerId::new("w"), kinds, slots: 8, takes_parts: false }];
-    let mut matched = engine.match_jobs(&mut free, &HashMap::new(), &slots);
+    let mut matched = engine.match_jobs(&mut free, &HashMap::new(), &slots, None);
     let (worker, current) = matched.pop().ok_or("no job waits")?;
     let claimed = engine.claim(&worker.worker, &current.job).await?.ok_or("somebody was quicker")?;
     engine.give_back(&claimed.id);

@@ -9,6 +9,7 @@ use courant_joblog::event::Change;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, State};
 
+use crate::affinity::Affinity;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::view::CurrentJob;
@@ -26,12 +27,14 @@ pub struct FreeWorker {
 
 impl Engine {
     /// Takes waiting jobs out of their queues for these workers, at most one for each. `parts` is how many parts each of them
-    /// does, `slots` how many slots all workers have for each kind. Whoever gets this claims each job or gives it back.
+    /// does, `slots` how many slots all workers have for each kind, `affinity` how jobs are divided where other servers take some
+    /// too. Whoever gets this claims each job or gives it back.
     pub fn match_jobs<'a>(
         &self,
         free: &'a mut [FreeWorker],
         parts: &HashMap<WorkerId, u32>,
         slots: &BTreeMap<Box<str>, u32>,
+        affinity: Option<&Affinity>,
     ) -> Vec<(&'a FreeWorker, CurrentJob)> {
         let idle = |free: &FreeWorker| free.slots.saturating_sub(parts.get(&free.worker).copied().unwrap_or(0));
         // The worker with most free slots first, so that jobs spread; parts make way where there is none.
@@ -41,7 +44,11 @@ impl Engine {
             if given.contains(&worker.worker) {
                 continue;
             }
-            let Some(current) = self.take_next(&worker.kinds, slots) else { continue };
+            let taken = match affinity {
+                Some(affinity) => self.take_next_of(&worker.kinds, slots, affinity),
+                None => self.take_next(&worker.kinds, slots),
+            };
+            let Some(current) = taken else { continue };
             let to = another(&current.job, worker, free, &given).unwrap_or(worker);
             given.insert(&to.worker);
             matched.push((to, current));

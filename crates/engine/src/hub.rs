@@ -1,5 +1,6 @@
 //! Who watches what. Finds the queues of a job in a few look-ups, however many watchers there are.
 
+mod interest;
 pub mod watch_queue;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,6 +12,7 @@ use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner};
 use courant_joblog::job::Job;
 use courant_joblog::log::Key;
 
+use self::interest::Interest;
 use self::watch_queue::{Durable, TransientUpdate, WatchQueue};
 
 /// Which jobs a watcher follows.
@@ -135,6 +137,7 @@ pub struct Hub {
     jobs: HashMap<JobId, Watchers>,
     owners: HashMap<Owner, Parts>,
     all: Parts,
+    interest: Interest,
     next: u64,
     count: usize,
     emptied: u64,
@@ -159,6 +162,8 @@ struct Parts {
 struct Watcher {
     scope: Scope,
     queue: Arc<WatchQueue>,
+    /// Of its jobs, if they are known to be of one.
+    partition: Option<u8>,
 }
 
 /// A watcher that was not sent positions.
@@ -195,9 +200,9 @@ impl Parts {
         }
     }
 
-    fn leave(&mut self, part: &Part, id: u64) -> bool {
+    fn leave(&mut self, part: &Part, id: u64) -> Option<Watcher> {
         match part {
-            Part::Every => self.every.remove(&id).is_some(),
+            Part::Every => self.every.remove(&id),
             Part::Document(document) => leave(&mut self.documents, document, id),
             Part::Batch(batch) => leave(&mut self.batches, batch, id),
         }
@@ -212,9 +217,9 @@ impl Parts {
 }
 
 /// Takes a watcher out of those under a key, and the key with the last of them.
-fn leave<K: Eq + Hash>(keys: &mut HashMap<K, Watchers>, key: &K, id: u64) -> bool {
-    let Some(watchers) = keys.get_mut(key) else { return false };
-    let left = watchers.remove(&id).is_some();
+fn leave<K: Eq + Hash>(keys: &mut HashMap<K, Watchers>, key: &K, id: u64) -> Option<Watcher> {
+    let watchers = keys.get_mut(key)?;
+    let left = watchers.remove(&id);
     if watchers.is_empty() {
         keys.remove(key);
     }
@@ -231,16 +236,18 @@ impl Hub {
         self.count == 0
     }
 
-    pub fn join(&mut self, scope: Scope, queue: Arc<WatchQueue>) -> WatcherId {
+    /// `partition` is that of all jobs of the scope, where it is known.
+    pub fn join(&mut self, scope: Scope, queue: Arc<WatchQueue>, partition: Option<u8>) -> WatcherId {
         self.next += 1;
         self.count += 1;
+        self.interest.add(partition);
         let key = ScopeKey::of(&scope);
         let watchers = match &key {
             ScopeKey::Job(id) => self.jobs.entry(id.clone()).or_default(),
             ScopeKey::Owner(owner, part) => self.owners.entry(owner.clone()).or_default().join(part),
             ScopeKey::All(part) => self.all.join(part),
         };
-        watchers.insert(self.next, Watcher { scope, queue });
+        watchers.insert(self.next, Watcher { scope, queue, partition });
         let id = WatcherId(key, self.next);
         self.lost_positions(&id);
         id
@@ -259,7 +266,10 @@ impl Hub {
             }
             ScopeKey::All(part) => self.all.leave(part, id.1),
         };
-        self.count -= usize::from(left);
+        if let Some(watcher) = left {
+            self.count -= 1;
+            self.interest.remove(watcher.partition);
+        }
         self.without_positions.remove(&id.1);
         if let ScopeKey::Job(job) = &id.0
             && !self.jobs.contains_key(job)
@@ -275,6 +285,11 @@ impl Hub {
             let unserved = Unserved { watcher: id.1, key: id.0.clone(), since: self.emptied };
             self.without_positions.insert(id.1, unserved);
         }
+    }
+
+    /// The partitions of which jobs are watched, a bit each.
+    pub fn watched_partitions(&self) -> u64 {
+        self.interest.mask()
     }
 
     /// Whether anybody follows this job.
@@ -411,7 +426,7 @@ mod tests {
 
     fn watched(scope: Scope, job: &Job) -> bool {
         let (mut hub, queue) = (Hub::default(), Arc::new(WatchQueue::new(8, Duration::ZERO)));
-        let id = hub.join(scope, queue);
+        let id = hub.join(scope, queue, None);
         let found = hub.is_watched(job);
         hub.leave(&id);
         assert!(hub.is_empty() && hub.jobs.is_empty() && hub.owners.is_empty() && hub.all.is_empty());
@@ -451,7 +466,7 @@ mod tests {
     fn watchers_of_one_job_leave_one_by_one_and_the_others_stay() {
         let (mut hub, job) = (Hub::default(), queued("J", "alice"));
         let queue = || Arc::new(WatchQueue::new(8, Duration::ZERO));
-        let ids: Vec<WatcherId> = (0..50_000).map(|_| hub.join(Scope::job(job.id.clone()), queue())).collect();
+        let ids: Vec<WatcherId> = (0..50_000).map(|_| hub.join(Scope::job(job.id.clone()), queue(), None)).collect();
         assert_eq!((hub.len(), hub.without_positions(0, 8).len()), (50_000, 8));
         let (last, others) = ids.split_last().unwrap();
         // With a walk over all that are left these would be a thousand million steps.
@@ -474,9 +489,9 @@ mod tests {
             document: None,
             batch: Some(BatchId::new(batch)),
         };
-        hub.join(scope("other"), Arc::new(WatchQueue::new(8, Duration::ZERO)));
+        hub.join(scope("other"), Arc::new(WatchQueue::new(8, Duration::ZERO)), None);
         assert_eq!((hub.is_watched(&job), hub.kinds_of(&job)), (false, KeyKinds::default()));
-        hub.join(scope("B"), Arc::new(WatchQueue::new(8, Duration::ZERO)));
+        hub.join(scope("B"), Arc::new(WatchQueue::new(8, Duration::ZERO)), None);
         assert_eq!((hub.is_watched(&job), hub.kinds_of(&job)), (true, KeyKinds::OWNER_BATCH));
     }
 }

@@ -11,6 +11,7 @@
 //! - [`dispatch`], [`retry`], [`large`], [`transitions`]: what becomes of a job, as its state allows it. [`parts`]: who does
 //!   which pages of a large one.
 
+pub mod affinity;
 pub mod attempt;
 pub mod batches;
 pub mod clock;

@@ -10,7 +10,7 @@ const LAYERS: [&str; 12] = [
     "filter view",
     "config projection",
     // What is made of the log's entries beside the view.
-    "batches estimate metrics quota unwatched_index",
+    "affinity batches estimate metrics quota unwatched_index",
     // A job as readers see it, and who is sent what.
     "snapshot",
     "error hub",

@@ -44,6 +44,7 @@ use crate::event::Event;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::job::Job;
 pub use crate::latest::Latest;
+use crate::peers::Peers;
 
 /// What entries are about. Engines that need text (files, subjects) use [`Key::encode`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -224,6 +225,11 @@ pub trait Log: Send + Sync + 'static {
         None
     }
 
+    /// Carries messages between the servers that have the log open. None when only one can.
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        None
+    }
+
     /// Tries whether something could be appended now, and appends nothing.
     async fn probe(&self) -> Result<(), AppendError> {
         Ok(())
@@ -315,7 +321,8 @@ impl Key {
     }
 }
 
-fn partition(owner: &Owner) -> u8 {
+/// The part of the key space that all keys of an owner are in.
+pub fn partition(owner: &Owner) -> u8 {
     (xxhash_rust::xxh3::xxh3_64(owner.as_str().as_bytes()) % PARTITIONS) as u8
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::codec;
 use crate::ids::{JobId, Owner, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Epoch, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use crate::peers::{LocalPeers, Peers};
 
 /// A log in memory.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct MemoryLog {
     history_per_job: usize,
     state: Mutex<State>,
     head: watch::Sender<Revision>,
+    peers: Option<Arc<LocalPeers>>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +58,13 @@ impl MemoryLog {
             history_per_job: per_job.max(1),
             state: Mutex::default(),
             head: watch::Sender::new(Revision::ZERO),
+            peers: None,
         }
+    }
+
+    /// An empty log that several servers of this process share.
+    pub fn shared() -> Self {
+        Self { peers: Some(Arc::default()), ..Self::new() }
     }
 }
 
@@ -150,6 +158,10 @@ impl Log for MemoryLog {
 
     fn info(&self) -> &LogInfo {
         &self.info
+    }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        self.peers.clone().map(|peers| peers as Arc<dyn Peers>)
     }
 }
 

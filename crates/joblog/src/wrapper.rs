@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::ids::{JobId, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError};
+use crate::peers::Peers;
 
 /// Is a [`Log`] that passes everything on to the inner one. Override what is to be different.
 #[async_trait]
@@ -105,6 +106,10 @@ impl<W: LogWrapper> Log for W {
 
     fn following(&self) -> Option<watch::Receiver<bool>> {
         self.inner().following()
+    }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        self.inner().peers()
     }
 
     async fn probe(&self) -> Result<(), AppendError> {

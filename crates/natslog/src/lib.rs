@@ -19,6 +19,7 @@ mod follow;
 mod load;
 mod message;
 mod options;
+mod peers;
 mod publish;
 mod read;
 mod server;
@@ -43,6 +44,7 @@ use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::log::{
     Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record, token,
 };
+use courant_joblog::peers::Peers;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -50,6 +52,7 @@ use tokio::time::Instant;
 use self::append::{Appender, Task};
 use self::connect::{Connection, connect};
 pub use self::options::{Login, OpenError, Options, Tls};
+use self::peers::NatsPeers;
 use self::publish::{Outgoing, Publisher};
 use self::server::{Server, Unavailable};
 use self::subjects::Subjects;
@@ -64,6 +67,7 @@ const IN_FLIGHT: usize = 8_192;
 pub struct NatsLog {
     info: LogInfo,
     appender: Arc<Appender>,
+    peers: Arc<NatsPeers>,
     following: watch::Receiver<bool>,
     patience: Duration,
     reserve_bytes: u64,
@@ -132,7 +136,8 @@ impl NatsLog {
         appender.sync(Instant::now() + options.patience).await.map_err(failed)?;
         let info = LogInfo { epochs };
         let (patience, reserve_bytes) = (options.patience, options.reserve_bytes);
-        Ok(Self { info, appender, following, patience, reserve_bytes, _tasks: tasks })
+        let peers = Arc::new(NatsPeers::new(appender.server.client.clone(), &options.stream));
+        Ok(Self { info, appender, peers, following, patience, reserve_bytes, _tasks: tasks })
     }
 
     fn task(&self, append: Append) -> Result<Task, AppendError> {
@@ -238,6 +243,10 @@ impl Log for NatsLog {
     /// some seconds. The sender is gone when the log has stopped.
     fn following(&self) -> Option<watch::Receiver<bool>> {
         Some(self.following.clone())
+    }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        Some(self.peers.clone())
     }
 
     fn full(&self) -> Option<watch::Receiver<bool>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Lowest first: each imports from those above its line in this list alone.
 const LAYERS: [&str; 10] = [
-    "options message subjects",
+    "options message peers subjects",
     "settings connect",
     "durability testing",
     // What the stream said so far.

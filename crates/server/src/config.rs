@@ -68,6 +68,10 @@ pub struct Config {
     #[arg(long, env = "COURANT_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
     pub max_attempts: u32,
 
+    /// What this server is called among others on the same log; default: the host's name
+    #[arg(long, env = "COURANT_SERVER_NAME", value_name = "NAME")]
+    pub server_name: Option<String>,
+
     /// How long a job stays with a worker that is silent
     #[arg(long, env = "COURANT_LEASE", default_value = "30s", value_parser = humantime::parse_duration)]
     pub lease: Duration,
@@ -257,6 +261,7 @@ impl Config {
             max_artifact_bytes: 256 << 20,
             small_file_bytes: 64 << 10,
             max_attempts: 3,
+            server_name: None,
             lease: Duration::from_secs(30),
             accept_within: Duration::from_secs(5),
             cancel_grace: Duration::from_secs(10),

@@ -102,6 +102,9 @@ pub enum Error {
     /// The server is stopping.
     #[error("the server is stopping; connect again and continue from your cursor")]
     Draining,
+    /// The server that a worker is connected to did not do what it was asked for.
+    #[error("the server that worker {0} is connected to does not answer; try again")]
+    PeerSilent(courant_joblog::ids::WorkerId),
     /// A stream was replaced by a newer one of the same worker.
     #[error("another stream with the same worker id took over; give each worker its own id")]
     Replaced,

@@ -8,6 +8,7 @@
 //! - [`services`]: the engine and what services need beside it; [`projections`]: what is counted with the engine's log.
 //! - [`jobs`], [`uploads`], [`worker`], [`queue`], [`presence`] and [`admin`]: the gRPC services. [`sampled`]: following
 //!   a state as a whole.
+//! - `peers`: the other servers on the same log.
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it;
 //!   `nats`: opens the log on NATS.
 
@@ -31,8 +32,10 @@ pub mod nats;
 pub mod notifications;
 pub mod objects;
 pub mod passwords;
+mod peers;
 pub mod positions;
 pub mod presence;
+mod progress_outbox;
 pub mod projections;
 pub mod queue;
 pub mod retention;

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::files::JobFiles;
 use crate::holds::Holds;
 use crate::objects::Objects;
+use crate::progress_outbox::ProgressOutbox;
 use crate::projections::{self, Projections};
 use crate::seal::{self, PasswordSealer};
 use crate::shares::Shares;
@@ -36,6 +37,8 @@ pub struct Services {
     pub holds: Holds,
     /// What all users use together.
     pub shares: Shares,
+    /// Progress for other servers.
+    pub progress: ProgressOutbox,
     /// Told to every stream when the server stops.
     pub stopping: CancellationToken,
     /// What is done to its end though its caller went away. The server waits for it before it ends.
@@ -72,6 +75,7 @@ impl Services {
             passwords: PasswordSealer::new(&secret),
             credentials: Credentials::new(&secret),
             holds: Holds::default(),
+            progress: ProgressOutbox::default(),
             stopping: CancellationToken::new(),
             detached: TaskTracker::new(),
             streams: TaskTracker::new(),

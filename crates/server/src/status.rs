@@ -144,6 +144,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ArtifactTooLarge { .. } => (Code::ResourceExhausted, ErrorReason::ArtifactTooLarge),
         Error::Offset { .. } => (Code::OutOfRange, ErrorReason::OffsetOutOfRange),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
+        Error::PeerSilent(_) => (Code::Unavailable, ErrorReason::Busy),
         Error::Replaced => (Code::Aborted, ErrorReason::WorkerReplaced),
         Error::WorkerIdTaken(_) => (Code::PermissionDenied, ErrorReason::WorkerIdTaken),
         Error::WorkerNotFound(_) => (Code::NotFound, ErrorReason::WorkerNotFound),

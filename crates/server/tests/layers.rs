@@ -3,9 +3,9 @@
 use std::path::Path;
 
 /// Lowest first: each imports from those above its line in this list alone.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
-    "credential data_dir ended_attempts expiry fault freed_workers holds nats share text unused_passwords",
+    "credential data_dir ended_attempts expiry fault freed_workers holds nats progress_outbox share text unused_passwords",
     "config",
     "error projections seal",
     "objects shares",
@@ -19,6 +19,8 @@ const LAYERS: [&str; 17] = [
     "sampled",
     // Services.
     "worker",
+    // Other servers on the same log.
+    "peers",
     "jobs",
     "uploads",
     "positions",

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::state::{PAGE, State, warm_up};
+use crate::affinity::Affinity;
 use crate::clock::Wall;
 use crate::config::Config;
 use crate::cursor::Cursor;
@@ -30,6 +31,8 @@ pub struct Engine {
     pub wake: Notify,
     pub(super) state: Mutex<State>,
     pub(super) applied: watch::Sender<Revision>,
+    /// Where other servers may have progress to tell of: of which partitions jobs are watched here.
+    pub(super) watched: watch::Sender<u64>,
 }
 
 impl Engine {
@@ -49,6 +52,7 @@ impl Engine {
             wall: Wall::default(),
             wake: Notify::new(),
             applied: watch::Sender::new(latest.revision),
+            watched: watch::Sender::new(0),
             state: Mutex::new(state),
         })
     }
@@ -150,6 +154,22 @@ impl Engine {
         self.state.lock().view.take_next(kinds, &limits, Instant::now())
     }
 
+    /// The same where other servers take jobs too: one that is for this server, else one that has waited for long.
+    pub fn take_next_of(
+        &self,
+        kinds: &[Box<str>],
+        slots: &BTreeMap<Box<str>, u32>,
+        affinity: &Affinity,
+    ) -> Option<CurrentJob> {
+        let limits = self.config.owner_limits(slots);
+        let view = &mut self.state.lock().view;
+        let (now, moment) = (Instant::now(), view.now());
+        let ours = |current: &CurrentJob| affinity.is_ours(&current.job.kind, &current.job.id);
+        let anybodys = |current: &CurrentJob| Affinity::is_anybodys(current, moment);
+        let own = view.take_wanted(kinds, &limits, Some(&ours), now);
+        own.or_else(|| view.take_wanted(kinds, &limits, Some(&anybodys), now))
+    }
+
     /// Puts the delayed jobs that are due into their queues. Gives back when the next one is.
     pub fn release_due(&self) -> Option<Instant> {
         let mut state = self.state.lock();
@@ -165,6 +185,12 @@ impl Engine {
     /// A signal that grows as the view does.
     pub fn applied(&self) -> watch::Receiver<Revision> {
         self.applied.subscribe()
+    }
+
+    /// The partitions of the log of which jobs are watched, a bit each, as that changes. All zero while no other server can have
+    /// the log open.
+    pub fn watched_partitions(&self) -> watch::Receiver<u64> {
+        self.watched.subscribe()
     }
 
     /// Waits until the view has everything up to a revision of the log. Whoever comes first applies what the log holds in

@@ -233,8 +233,24 @@ impl View {
     /// Takes the next job of these kinds out of its queue, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<CurrentJob> {
+        self.take_wanted(kinds, limits, None, now)
+    }
+
+    /// The same of the jobs that are wanted, if it is said which.
+    pub fn take_wanted(
+        &mut self,
+        kinds: &[Box<str>],
+        limits: &OwnerLimits<'_>,
+        wanted: Option<&dyn Fn(&CurrentJob) -> bool>,
+        now: Instant,
+    ) -> Option<CurrentJob> {
         self.release_due(now);
-        let id = self.queues.take_next(kinds, limits)?;
+        let Self { queues, jobs, .. } = self;
+        let unfinished = |id: &JobId| jobs.get(id).and_then(StoredJob::unfinished);
+        let id = match wanted {
+            Some(wanted) => queues.take_wanted(kinds, limits, &|id| unfinished(id).is_some_and(wanted)),
+            None => queues.take_next(kinds, limits),
+        }?;
         let current = self.unfinished(&id)?.clone();
         self.moved_owners.add(&current.job.owner);
         Some(current)

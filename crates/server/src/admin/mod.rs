@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status};
 use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
 use crate::error::Error;
+use crate::peers::Peers;
 use crate::sampled::{self, Intervals, LISTS_EVERY};
 use crate::services::Services;
 use crate::shares::WithPermit;
@@ -33,13 +34,25 @@ pub const METRICS_EVERY: (Duration, Duration, Duration) =
 pub struct Admin {
     services: Arc<Services>,
     registry: Arc<Registry>,
+    /// The other servers on the same log, where there can be some.
+    peers: Option<Arc<Peers>>,
     machine: Arc<ProcessSampler>,
 }
 
 impl Admin {
     /// On what the services share.
-    pub fn new(services: Arc<Services>, registry: Arc<Registry>) -> Self {
-        Self { services, registry, machine: Arc::default() }
+    pub fn new(services: Arc<Services>, registry: Arc<Registry>, peers: Option<Arc<Peers>>) -> Self {
+        Self { services, registry, peers, machine: Arc::default() }
+    }
+
+    /// Drains or resumes a worker of this server or of another. `false` when there is no such worker.
+    async fn set_drained(&self, worker: &str, drained: bool) -> Result<bool, Error> {
+        let worker = WorkerId::new(worker);
+        match &self.peers {
+            _ if self.registry.set_drained(&worker, drained) => Ok(true),
+            Some(peers) => peers.set_drained(&worker, drained).await,
+            None => Ok(false),
+        }
     }
 
     /// A worker after something was done to it.
@@ -110,7 +123,7 @@ impl AdminService for Admin {
     ) -> Result<Response<DrainWorkerResponse>, Status> {
         let identity = admin(&request)?;
         let id = request.into_inner().worker_id;
-        let did = self.registry.drain(&WorkerId::new(id.as_str()));
+        let did = self.set_drained(&id, true).await?;
         Ok(Response::new(DrainWorkerResponse { worker: self.after(did, id, &identity, "drained")? }))
     }
 
@@ -120,7 +133,7 @@ impl AdminService for Admin {
     ) -> Result<Response<ResumeWorkerResponse>, Status> {
         let identity = admin(&request)?;
         let id = request.into_inner().worker_id;
-        let did = self.registry.resume(&WorkerId::new(id.as_str()));
+        let did = self.set_drained(&id, false).await?;
         Ok(Response::new(ResumeWorkerResponse { worker: self.after(did, id, &identity, "resumed")? }))
     }
 }

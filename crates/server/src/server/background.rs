@@ -25,6 +25,9 @@ impl Server {
         let (services, registry) = (|| self.services.clone(), || self.registry.clone());
         tasks.keep("dispatch", dispatch::run(services(), registry()));
         tasks.keep("leases", sweep::run(services(), registry()));
+        if let Some(peers) = &self.peers {
+            tasks.keep("other servers", peers.clone().run());
+        }
         tasks.keep("retention", retention::run(services()));
         tasks.run("orphans", retention::orphans::run(services()));
         tasks.keep("expired uploads", uploads::sweep::run(services()));

@@ -15,6 +15,7 @@ use crate::notifications::NotificationInbox;
 use crate::notifications::push::Push;
 use crate::notifications::store::{Bounds, Store};
 use crate::objects::Objects;
+use crate::peers::Peers;
 use crate::presence::registry::PresenceRegistry;
 use crate::services::Services;
 use crate::worker::registry::Registry;
@@ -23,6 +24,8 @@ use crate::worker::registry::Registry;
 pub struct Server {
     pub(super) services: Arc<Services>,
     pub(super) registry: Arc<Registry>,
+    /// The other servers on the same log, where there can be some.
+    pub(super) peers: Option<Arc<Peers>>,
     pub(super) notifications: Arc<NotificationInbox>,
     pub(super) push: Option<Arc<Push>>,
     pub(super) presence: Arc<PresenceRegistry>,
@@ -67,8 +70,9 @@ impl Server {
         let services = Services::open(config, log, objects).await?;
         let presence = PresenceRegistry::new(services.config.presence.clone());
         let registry = Arc::new(Registry::new(services.config.lease));
+        let peers = Peers::new(services.clone(), registry.clone());
         let lame_duck = Duration::ZERO;
-        Ok(Self { services, registry, notifications, push, presence, verifier, tls: None, lame_duck })
+        Ok(Self { services, registry, peers, notifications, push, presence, verifier, tls: None, lame_duck })
     }
 
     /// How long it goes on serving, but not ready, after it was asked to stop.

@@ -54,7 +54,8 @@ impl Server {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd);
-        let admin = AdminServiceServer::new(Admin::new(self.services.clone(), self.registry.clone()));
+        let admin =
+            AdminServiceServer::new(Admin::new(self.services.clone(), self.registry.clone(), self.peers.clone()));
         let queue = QueueServiceServer::new(Queues {
             services: self.services.clone(),
             registry: self.registry.clone(),

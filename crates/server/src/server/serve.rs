@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use courant_joblog::ids::WorkerId;
 use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
 use courant_tls::CountedRouter;
@@ -118,7 +119,8 @@ impl Server {
     async fn hand_back(&self, grace: Instant) {
         self.registry.close();
         let mut applied = self.services.engine.applied();
-        while self.registry.any_connected() && self.services.engine.read(|view| view.held().next().is_some()) {
+        let busy = |worker: &WorkerId| self.services.engine.read(|view| view.held_count(worker) > 0);
+        while self.registry.connected().iter().any(busy) {
             tokio::select! {
                 _ = applied.changed() => {}
                 () = tokio::time::sleep_until(grace) => {

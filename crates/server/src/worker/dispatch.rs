@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use courant_engine::Error as Refused;
+use courant_engine::affinity::ANYBODYS_AFTER;
 use courant_engine::attempt::AttemptId;
 use courant_engine::dispatch::FreeWorker;
 use courant_engine::view::CurrentJob;
@@ -27,20 +28,22 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
         // Also while no worker is free: a job that is due has its position in the queue.
         let due = services.engine.release_due();
         sharing::prune_ended(&services, &registry);
-        assign_all(&services, &registry);
+        let left = assign_all(&services, &registry);
         sharing::assign_parts(&services, &registry);
+        let again = due.into_iter().chain(left.then(|| Instant::now() + ANYBODYS_AFTER)).min();
         tokio::select! {
             () = services.engine.wake.notified() => {}
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {}
         }
     }
 }
 
-/// Goes round the workers, some at a time, until no job waits or none of them all got one.
-fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
+/// Goes round the workers, some at a time, until no job waits or none of them all got one. Whether jobs are left for which there
+/// are workers: they are for other servers.
+fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) -> bool {
     let wanted = wanted(services, registry);
     if wanted.is_empty() {
-        return;
+        return false;
     }
     let slots = registry.slots_of(&wanted);
     let mut none_since_first = false;
@@ -50,9 +53,10 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
         none_since_first |= free.is_first;
         let parts = registry.parts.counts(free.workers.iter().map(|free| &free.worker));
         let idle = free.workers.len();
-        let matched = services.engine.match_jobs(&mut free.workers, &parts, &slots);
+        let affinity = services.engine.read(|view| registry.affinity(&wanted, |worker| view.held_count(worker)));
+        let matched = services.engine.match_jobs(&mut free.workers, &parts, &slots, affinity.as_ref());
         if matched.is_empty() && none_since_first && free.is_last {
-            return;
+            return idle > 0 && affinity.is_some();
         }
         none_since_first &= matched.is_empty();
         let each_got_one = matched.len() == idle;
@@ -61,7 +65,7 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) {
         }
         // Else the other idle workers would be looked at in vain, for each job.
         if !each_got_one && self::wanted(services, registry).is_empty() {
-            return;
+            return false;
         }
     }
 }

@@ -138,6 +138,7 @@ impl Report<'_> {
             TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Position => None,
         };
         let live = LiveProgress { attempt: self.attempt.number, progress, zone };
+        self.services.progress.push(&job.owner, &job.id, &live, &change);
         if self.services.engine.report(&job.id, live, change) { Ok(()) } else { Err(self.attempt.lease_lost().into()) }
     }
 

@@ -27,12 +27,15 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
     let every = TICK.min(services.config.lease / 10);
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let following = services.engine.log.following();
     let mut sweep = Sweep { services, registry, cancelling: HashMap::new() };
     let mut last = Instant::now();
     loop {
         ticks.tick().await;
-        if last.elapsed() > every + sweep.services.config.lease / 3 {
-            // This process stood still: the workers' signs of life lie unread, nobody is to blame.
+        let stood_still = last.elapsed() > every + sweep.services.config.lease / 3;
+        let knows_nothing_new = following.as_ref().is_some_and(|following| !*following.borrow());
+        if stood_still || knows_nothing_new {
+            // The workers' signs of life lie unread, or those that other servers hear do not arrive: nobody is to blame.
             sweep.registry.renew_all_leases();
         }
         last = Instant::now();

@@ -164,6 +164,25 @@ impl FairQueue {
         job
     }
 
+    /// Serves an owner with this job, which need not be its first: another server may be about to take those before it.
+    pub(super) fn serve_job(&mut self, owner: &Owner, key: &QueueKey) -> Option<JobId> {
+        let is_first = self.owners.get(owner)?.jobs.first() == Some(key);
+        if is_first {
+            return self.serve(owner);
+        }
+        let queue = self.owners.get(owner)?;
+        queue.jobs.before(key)?;
+        if queue.round > self.round {
+            self.end_round();
+        }
+        self.leave(owner);
+        let queue = self.owners.get_mut(owner)?;
+        queue.round = self.round + 1;
+        queue.jobs.remove(key);
+        self.join(owner);
+        Some(key.job.clone())
+    }
+
     /// The load before a job. `None` if it is not here.
     pub(super) fn before(&self, owner: &Owner, key: &QueueKey) -> Option<Load> {
         let queue = self.owners.get(owner)?;
@@ -201,6 +220,11 @@ impl FairQueue {
 
     /// The next jobs in the order they will be taken, at most so many. Costs as much as they are.
     pub(super) fn upcoming(&self, limit: usize) -> impl Iterator<Item = &JobId> {
+        self.upcoming_of(limit).map(|(key, _)| &key.job)
+    }
+
+    /// The same with their owners.
+    pub(super) fn upcoming_of(&self, limit: usize) -> impl Iterator<Item = (&QueueKey, &Owner)> {
         let mut due = BinaryHeap::new();
         let rotations =
             [&self.current, &self.next].into_iter().flat_map(|rotation| rotation.by_turn.iter().take(limit));
@@ -208,14 +232,16 @@ impl FairQueue {
         for (since, owner) in rotations {
             if let Some(queue) = self.owners.get(owner) {
                 due.push(Reverse((queue.round, since, queues.len())));
-                queues.push(queue.jobs.iter());
+                queues.push((owner, queue.jobs.iter()));
             }
         }
         let next = move || {
             while let Some(Reverse((round, since, at))) = due.pop() {
-                if let Some(key) = queues.get_mut(at).and_then(Iterator::next) {
+                if let Some((owner, jobs)) = queues.get_mut(at)
+                    && let Some(key) = jobs.next()
+                {
                     due.push(Reverse((round + 1, since, at)));
-                    return Some(&key.job);
+                    return Some((key, *owner));
                 }
             }
             None
@@ -491,6 +517,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_job_in_the_middle_can_be_taken_and_is_its_owners_turn() {
+        let mut world = World::default();
+        (0..3).for_each(|_| world.insert(owner(0), false, 1));
+        (0..2).for_each(|_| world.insert(owner(1), false, 1));
+        let upcoming: Vec<(QueueKey, Owner)> =
+            world.queue.upcoming_of(9).map(|(key, owner)| (key.clone(), owner.clone())).collect();
+        let (second, _) = upcoming.iter().filter(|(_, of)| *of == owner(0)).nth(1).unwrap();
+        assert_eq!(world.queue.serve_job(&owner(0), second).as_ref(), Some(&second.job));
+        assert_eq!(world.queue.serve_job(&owner(0), second), None, "it is taken");
+        world.forget(&owner(0), second);
+        let rest = std::iter::from_fn(|| world.serve(|_| true)).map(|(owner, ..)| owner);
+        assert!(rest.eq([1, 0, 1, 0].map(owner)), "it was the turn of the first owner");
     }
 
     #[test]

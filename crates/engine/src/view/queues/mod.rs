@@ -24,6 +24,9 @@ pub use self::lane_scheduler::Weights;
 pub use self::limits::OwnerLimits;
 use super::load::{Load, pages_left};
 
+/// Jobs of a queue that are looked at for one that is wanted.
+const LOOKED_AT: usize = 64;
+
 /// All waiting jobs, and how many of each queue are held.
 #[derive(Debug, Default)]
 pub struct JobQueues {
@@ -201,8 +204,19 @@ impl JobQueues {
     /// Takes out the next job for a worker of these kinds, for a claim: [`JobQueues::end_claim`] must follow. An owner who
     /// has its share of the slots is passed over while another one waits for this worker.
     pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>) -> Option<JobId> {
-        let within_share = self.take(kinds, |kind| limits.while_others_wait(kind));
-        within_share.or_else(|| self.take(kinds, |_| limits.at_any_time()))
+        let within_share = self.take(kinds, |kind| limits.while_others_wait(kind), None);
+        within_share.or_else(|| self.take(kinds, |_| limits.at_any_time(), None))
+    }
+
+    /// The same of those jobs that are wanted, among the next [`LOOKED_AT`] of each queue.
+    pub fn take_wanted(
+        &mut self,
+        kinds: &[Box<str>],
+        limits: &OwnerLimits<'_>,
+        wanted: &dyn Fn(&JobId) -> bool,
+    ) -> Option<JobId> {
+        let within_share = self.take(kinds, |kind| limits.while_others_wait(kind), Some(wanted));
+        within_share.or_else(|| self.take(kinds, |_| limits.at_any_time(), Some(wanted)))
     }
 
     /// Whether a job of a queue would be given out if this owner had one fewer running.
@@ -213,17 +227,24 @@ impl JobQueues {
     }
 
     /// Takes out the next job of an owner who has fewer running of its kind than may be.
-    fn take(&mut self, kinds: &[Box<str>], most: impl Fn(&str) -> u32) -> Option<JobId> {
+    fn take(
+        &mut self,
+        kinds: &[Box<str>],
+        most: impl Fn(&str) -> u32,
+        wanted: Option<&dyn Fn(&JobId) -> bool>,
+    ) -> Option<JobId> {
         let Self { kinds: queues, turns, .. } = self;
         let head = |kind: &str, lane: Lane| {
             let (known, most) = (queues.get(kind)?, most(kind));
-            known.lanes[lane as usize].waiting.first(|owner| known.running(owner) < most)
+            let (queue, may) = (&known.lanes[lane as usize].waiting, |owner: &Owner| known.running(owner) < most);
+            let Some(wanted) = wanted else { return queue.first(may) };
+            queue.upcoming_of(LOOKED_AT).find(|(key, owner)| may(owner) && wanted(&key.job))
         };
         let (kind, lane) = turns.next(kinds, head)?;
-        let owner = head(kind, lane)?.1.clone();
+        let (key, owner) = head(kind, lane).map(|(key, owner)| (key.clone(), owner.clone()))?;
         let known = queues.get_mut(kind)?;
         let queue = &mut known.lanes[lane as usize];
-        let job = queue.waiting.serve(&owner)?;
+        let job = queue.waiting.serve_job(&owner, &key)?;
         self.changes += 1;
         queue.changed = self.changes;
         known.runs(&owner);

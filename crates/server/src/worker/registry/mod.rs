@@ -3,6 +3,7 @@
 
 mod assignments;
 mod confirmed;
+mod elsewhere;
 mod operators;
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,14 @@ use courant_joblog::ids::WorkerId;
 use courant_proto::v1::work_response::Message;
 use courant_proto::v1::{Drain, DrainReason, WorkResponse};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use self::confirmed::Confirmed;
+use self::elsewhere::Elsewhere;
+pub use self::elsewhere::{ServerId, WorkerStatus};
 use super::parts::PartRegistry;
 use crate::error::Error;
 
@@ -38,14 +41,21 @@ const LEASE: Duration = Duration::from_secs(30);
 
 /// All workers this server knows.
 pub struct Registry {
+    /// This server among others on the same log.
+    pub server: ServerId,
     inner: Mutex<Inner>,
     lease: Duration,
+    /// Notified when another server should hear of a worker.
+    pub changed: Notify,
     /// Which pages they do for one another.
     pub parts: PartRegistry,
 }
 
 struct Inner {
+    /// Those that are connected here, or were last.
     workers: HashMap<WorkerId, Worker>,
+    /// Those of other servers. Nobody is in both.
+    elsewhere: Elsewhere,
     /// Which of them take a kind.
     by_kind: HashMap<Box<str>, Takers>,
     /// The server is stopping: nobody gets anything new.
@@ -162,9 +172,22 @@ impl Default for Registry {
 impl Registry {
     /// Of workers that keep their jobs so long without a sign of life.
     pub fn new(lease: Duration) -> Self {
-        let (workers, by_kind) = (HashMap::new(), HashMap::new());
-        let inner = Inner { workers, by_kind, closing: false, floor: Instant::now(), next: 0, looked_at: None };
-        Self { inner: Mutex::new(inner), lease, parts: PartRegistry::default() }
+        let inner = Inner {
+            workers: HashMap::new(),
+            elsewhere: Elsewhere::default(),
+            by_kind: HashMap::new(),
+            closing: false,
+            floor: Instant::now(),
+            next: 0,
+            looked_at: None,
+        };
+        Self {
+            server: ServerId(fastrand::u64(..)),
+            inner: Mutex::new(inner),
+            lease,
+            changed: Notify::new(),
+            parts: PartRegistry::default(),
+        }
     }
 
     /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is ended.
@@ -181,7 +204,7 @@ impl Registry {
         let taken = |old: &Worker| {
             *old.subject != *subject && (old.connection.is_some() || old.last_seen.elapsed() <= self.lease)
         };
-        if inner.workers.get(&worker).is_some_and(taken) {
+        if inner.workers.get(&worker).is_some_and(taken) || inner.elsewhere.is_taken(&worker, subject, self.lease) {
             return Err(Error::WorkerIdTaken(worker));
         }
         inner.next += 1;
@@ -202,9 +225,13 @@ impl Registry {
                     ..old
                 }
             }
-            None => Worker::new(session, subject, capabilities, connection),
+            None => {
+                let drained = inner.elsewhere.remove(&worker);
+                Worker { drained, ..Worker::new(session, subject, capabilities, connection) }
+            }
         };
         inner.insert(worker.clone(), now);
+        self.changed.notify_one();
         Ok(Session { worker, number: session, replaced: ReplacedToken(replaced) })
     }
 
@@ -232,6 +259,7 @@ impl Registry {
                 worker.connection = None;
             }
         });
+        self.changed.notify_one();
     }
 
     /// A message arrived: the lease is renewed. `true` if the worker can be given jobs again by that.
@@ -248,6 +276,7 @@ impl Registry {
     /// The worker takes so many jobs at once from now on.
     pub fn change_slots(&self, worker: &WorkerId, slots: u32) {
         self.inner.lock().change(worker, |worker| worker.capabilities.slots = slots);
+        self.changed.notify_one();
     }
 
     /// The server itself was not running for a while: everybody's lease begins again.
@@ -255,14 +284,16 @@ impl Registry {
         self.inner.lock().floor = Instant::now();
     }
 
-    /// Whether the worker's lease has run out. That of an attempt, if one is named, is whole when it is given.
+    /// Whether the worker's lease has run out. That of an attempt, if one is named, is whole when it is given. One of another
+    /// server has lost it when nothing is heard of it for a lease: that server may have gone.
     pub fn is_lost(&self, worker: &WorkerId, attempt: Option<&AttemptId>) -> bool {
         let inner = self.inner.lock();
-        let since = inner.workers.get(worker).map_or(inner.floor, |worker| {
-            let given = attempt.and_then(|attempt| worker.since(attempt));
-            worker.last_seen.max(inner.floor).max(given.unwrap_or(inner.floor))
-        });
-        since.elapsed() > self.lease
+        let seen = match inner.workers.get(worker) {
+            Some(worker) => attempt.and_then(|attempt| worker.since(attempt)).max(Some(worker.last_seen)),
+            None if inner.elsewhere.is_deaf(self.lease) => return false,
+            None => inner.elsewhere.renewed(worker),
+        };
+        seen.max(Some(inner.floor)).is_some_and(|seen| seen.elapsed() > self.lease)
     }
 
     /// Reads which workers take each kind.
@@ -305,27 +336,27 @@ impl Registry {
         FreeSlice { workers: inner.free_among(open, self.lease, held), is_first: after.is_none(), is_last }
     }
 
-    /// Slots of all workers that may get jobs.
+    /// Slots of all workers that may get jobs, those of other servers too.
     pub fn slots(&self) -> u32 {
-        self.inner
-            .lock()
-            .workers
-            .values()
-            .filter(|worker| worker.takes_jobs())
-            .map(|worker| worker.capabilities.slots)
-            .sum()
+        let inner = self.inner.lock();
+        let here = inner.workers.values().filter(|worker| worker.takes_jobs()).map(|worker| worker.capabilities.slots);
+        here.sum::<u32>().saturating_add(inner.elsewhere.slots())
     }
 
-    /// Slots of the workers that may get jobs of each of these kinds, busy or not.
+    /// Slots of the workers that may get jobs of each of these kinds, busy or not, those of other servers too.
     pub fn slots_of(&self, kinds: &[Box<str>]) -> BTreeMap<Box<str>, u32> {
         let inner = self.inner.lock();
-        let slots = |kind: &str| inner.by_kind.get(kind).map_or(0, |takers| takers.slots);
-        kinds.iter().map(|kind| (kind.clone(), u32::try_from(slots(kind)).unwrap_or(u32::MAX))).collect()
+        let here = |kind: &str| inner.by_kind.get(kind).map_or(0, |takers| takers.slots);
+        let slots = |kind: &str| u32::try_from(here(kind)).unwrap_or(u32::MAX);
+        let all = |kind: &str| slots(kind).saturating_add(inner.elsewhere.slots_of(kind));
+        kinds.iter().map(|kind| (kind.clone(), all(kind))).collect()
     }
 
-    /// Whether any worker is connected.
-    pub fn any_connected(&self) -> bool {
-        self.inner.lock().workers.values().any(|worker| worker.connection.is_some())
+    /// The workers that are connected here.
+    pub fn connected(&self) -> Vec<WorkerId> {
+        let inner = self.inner.lock();
+        let connected = inner.workers.iter().filter(|(_, worker)| worker.connection.is_some());
+        connected.map(|(id, _)| id.clone()).collect()
     }
 
     /// Sends something that is repeated elsewhere if it does not arrive. `false` when it cannot be sent.
@@ -359,6 +390,7 @@ impl Registry {
         for id in gone.collect::<Vec<_>>() {
             inner.remove(&id);
         }
+        inner.elsewhere.forget(self.lease);
     }
 }
 

@@ -16,29 +16,29 @@ impl Registry {
         });
     }
 
-    /// Gives a worker nothing new until it is resumed. `false` when there is no such worker.
-    pub fn drain(&self, worker: &WorkerId) -> bool {
-        self.set_drained(worker, true, drain_message(DrainReason::Operator))
-    }
-
-    /// Lets a drained worker take jobs again. `false` when there is no such worker.
-    pub fn resume(&self, worker: &WorkerId) -> bool {
-        self.set_drained(worker, false, Message::Resume(Resume {}))
-    }
-
-    fn set_drained(&self, worker: &WorkerId, drained: bool, message: Message) -> bool {
+    /// Gives a worker of this server nothing new, or lets it take jobs again. `false` when there is no such worker here.
+    pub fn set_drained(&self, worker: &WorkerId, drained: bool) -> bool {
         let changed = self.inner.lock().change(worker, |worker| {
             if worker.drained != drained {
                 worker.drained = drained;
                 if let Some(connection) = &worker.connection {
-                    connection.send(message);
+                    let resume = Message::Resume(Resume {});
+                    connection.send(if drained { drain_message(DrainReason::Operator) } else { resume });
                 }
             }
         });
+        self.changed.notify_one();
         changed.is_some()
     }
 
-    /// All workers, by id.
+    /// The same for who was asked by another server: nothing happens if a third one looks after the worker.
+    pub fn drain_if_here(&self, worker: &WorkerId, drained: bool) {
+        if !self.set_drained(worker, drained) {
+            self.inner.lock().elsewhere.set_drained(worker, drained, self.lease);
+        }
+    }
+
+    /// All workers, those of other servers too, by id.
     pub fn list(&self) -> Vec<WorkerSummary> {
         let inner = self.inner.lock();
         let summaries = inner.workers.iter().map(|(id, worker)| WorkerSummary {
@@ -48,7 +48,7 @@ impl Registry {
             drained: worker.drained,
             silence: worker.last_seen.elapsed(),
         });
-        let mut workers: Vec<WorkerSummary> = summaries.collect();
+        let mut workers: Vec<WorkerSummary> = summaries.chain(inner.elsewhere.summaries()).collect();
         workers.sort_by(|a, b| a.worker.cmp(&b.worker));
         workers
     }

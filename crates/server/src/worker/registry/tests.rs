@@ -161,7 +161,7 @@ async fn who_has_no_free_slot_is_asked_again_only_after_a_change() {
         &|| registry.reopen(&[worker.clone()].into()),
         &|| registry.change_slots(&worker, 2),
         &|| registry.end_claim(&worker, &attempt(1)),
-        &|| assert!(registry.drain(&worker) && registry.resume(&worker)),
+        &|| assert!(registry.set_drained(&worker, true) && registry.set_drained(&worker, false)),
         &|| registry.welcomed(&session),
         &|| registry.detach(&session),
     ];
@@ -182,9 +182,9 @@ async fn the_slots_of_a_kind_are_those_of_workers_that_may_get_jobs() {
     assert_eq!(slots(), [2, 0]);
     registry.change_slots(&worker, 5);
     assert_eq!(slots(), [5, 0]);
-    registry.drain(&worker);
+    registry.set_drained(&worker, true);
     assert_eq!(slots(), [0, 0]);
-    registry.resume(&worker);
+    registry.set_drained(&worker, false);
     let (outbox, _sent) = mpsc::channel(8);
     let kinds: Arc<[Box<str>]> = ["scan".into()].into();
     let again = WorkerCapabilities { kinds, slots: 3, ..WorkerCapabilities::default() };

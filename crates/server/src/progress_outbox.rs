@@ -1,0 +1,117 @@
+//! Progress for other servers: what workers report here and the log does not have. The newest of each kind waits a moment, so that a
+//! message carries many jobs.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use courant_engine::hub::watch_queue::TransientChange;
+use courant_engine::view::LiveProgress;
+use courant_joblog::ids::{JobId, Owner};
+use courant_joblog::log::partition;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Jobs whose progress waits; that of further ones is not passed on until these are sent.
+const MAX_JOBS: usize = 16_384;
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+pub struct ProgressOutbox {
+    /// Whether there is anybody to send it to.
+    wanted: AtomicBool,
+    jobs: Mutex<HashMap<JobId, Pending>>,
+    filled: Notify,
+}
+
+#[derive(Debug)]
+struct Pending {
+    partition: u8,
+    updates: Vec<Update>,
+}
+
+/// Something a worker reported.
+#[derive(Clone, Debug)]
+pub struct Update {
+    pub job: JobId,
+    pub live: LiveProgress,
+    pub change: TransientChange,
+}
+
+impl ProgressOutbox {
+    /// Whether other servers are there to hear it.
+    pub fn set_wanted(&self, wanted: bool) {
+        self.wanted.store(wanted, Ordering::Relaxed);
+    }
+
+    /// Takes a report, in place of an older one of the same kind.
+    pub fn push(&self, owner: &Owner, job: &JobId, live: &LiveProgress, change: &TransientChange) {
+        if !self.wanted.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut jobs = self.jobs.lock();
+        if jobs.len() >= MAX_JOBS && !jobs.contains_key(job) {
+            return;
+        }
+        let new = || Pending { partition: partition(owner), updates: Vec::new() };
+        let updates = &mut jobs.entry(job.clone()).or_insert_with(new).updates;
+        updates.retain(|known| mem::discriminant(&known.change) != mem::discriminant(change));
+        updates.push(Update { job: job.clone(), live: live.clone(), change: change.clone() });
+        drop(jobs);
+        self.filled.notify_one();
+    }
+
+    /// Waits until there is something.
+    pub async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// What waits, by partition.
+    pub fn take(&self) -> HashMap<u8, Vec<Update>> {
+        let mut taken: HashMap<u8, Vec<Update>> = HashMap::new();
+        for (_, pending) in mem::take(&mut *self.jobs.lock()) {
+            taken.entry(pending.partition).or_default().extend(pending.updates);
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::job::{Format, Progress};
+
+    use super::*;
+
+    fn live(percent: f64) -> LiveProgress {
+        LiveProgress { attempt: 1, progress: Progress { percent, ..Progress::default() }, zone: None }
+    }
+
+    #[test]
+    fn the_newest_of_each_kind_is_sent_and_nothing_while_nobody_is_there() {
+        let (outbox, owner) = (ProgressOutbox::default(), Owner::new("alice"));
+        let push = |job: &str, percent, change| outbox.push(&owner, &JobId::new(job), &live(percent), &change);
+        push("J", 1.0, TransientChange::Progress);
+        assert!(outbox.take().is_empty());
+        outbox.set_wanted(true);
+        push("J", 2.0, TransientChange::Progress);
+        push("J", 3.0, TransientChange::Export { format: Format::Json, percent: 1.0 });
+        push("J", 4.0, TransientChange::Progress);
+        push("K", 5.0, TransientChange::Progress);
+        let taken = outbox.take();
+        let mut percents: Vec<f64> =
+            taken[&partition(&owner)].iter().map(|update| update.live.progress.percent).collect();
+        percents.sort_by(f64::total_cmp);
+        assert_eq!((taken.len(), percents), (1, vec![3.0, 4.0, 5.0]));
+        assert!(outbox.take().is_empty());
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let (outbox, owner) = (ProgressOutbox::default(), Owner::new("alice"));
+        outbox.set_wanted(true);
+        for number in 0..MAX_JOBS + 10 {
+            outbox.push(&owner, &JobId::new(format!("J{number}")), &live(1.0), &TransientChange::Progress);
+        }
+        assert_eq!(outbox.take()[&partition(&owner)].len(), MAX_JOBS);
+    }
+}

@@ -1,0 +1,171 @@
+//! Several servers on one log.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::ensure;
+use courant_auth::Role;
+use courant_natslog::testing::{Cluster, Sync};
+use courant_proto::v1::job_event::Change;
+use courant_proto::v1::{
+    CancelJobRequest, DrainWorkerRequest, Job, JobEvent, JobState, ListWorkersRequest, ResumeWorkerRequest,
+};
+use courant_tests::grpc::becomes;
+use courant_tests::server::{Server, Shared};
+use courant_tests::torture::plan::Cut;
+use courant_tests::torture::proxy::Proxy;
+use courant_tests::within;
+use courant_tests::worker::Worker;
+
+/// A lease that is over before a story is, if nobody renews it.
+const SHORT_LEASE: &[&str] = &["--lease", "600ms"];
+
+struct Two {
+    _nats: Cluster,
+    shared: Shared,
+    first: Server,
+    second: Server,
+}
+
+impl Two {
+    async fn start(flags: &[&str]) -> anyhow::Result<Self> {
+        let (nats, shared) = (Cluster::single(Sync::Always), Shared::new()?);
+        let named = |name: &'static str| [flags, &["--server-name", name]].concat();
+        let first = Server::start(&nats, &shared, "first", &named("first")).await?;
+        let second = Server::start(&nats, &shared, "second", &named("second")).await?;
+        Ok(Self { _nats: nats, shared, first, second })
+    }
+
+    fn worker(&self, address: &str, slots: u32) -> anyhow::Result<Worker> {
+        Worker::connect(address, &|name| self.shared.token(name, &[Role::Worker]), "test", slots)
+    }
+}
+
+#[tokio::test]
+async fn a_job_at_one_server_is_followed_live_at_another_and_left_alone_by_it() -> anyhow::Result<()> {
+    let two = Two::start(SHORT_LEASE).await?;
+    let mut working = two.worker(&two.first.grpc, 1)?;
+    let jobs = two.second.jobs("alice").await?;
+    let (job, cursor) = jobs.submit_kind("test", "a document").await?;
+    let mut watch = jobs.watch(&job.job_id, &cursor).await?;
+    let work = working.next().await?;
+    work.task.plan(2).await?;
+    // Longer than two leases: the second server hears of the worker only from the first.
+    for percent in 1..=15 {
+        work.progress(f64::from(percent));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let percent = |job: &Job| job.progress.as_ref().map_or(0.0, |progress| progress.percent);
+    let live = |event: &JobEvent| matches!(event.change, Some(Change::Progressed(_)));
+    watch.until(|event| live(event) && event.job.as_ref().is_some_and(|job| percent(job) == 15.0)).await?;
+    work.page(1).await?;
+    work.export("the text").await?;
+    work.succeed();
+    let ended = watch.until(|event| becomes(event, JobState::Succeeded)).await?;
+    ensure!(ended.job.is_some_and(|job| job.attempt == 1), "it was begun again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_whose_server_is_killed_goes_on_at_the_other() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let proxy = Proxy::open().await?;
+    proxy.aim(Some(two.first.grpc.parse()?));
+    let mut working = two.worker(&proxy.address.to_string(), 1)?;
+    let jobs = two.second.jobs("alice").await?;
+    let (job, cursor) = jobs.submit_kind("test", "a document").await?;
+    let mut watch = jobs.watch(&job.job_id, &cursor).await?;
+    let work = working.next().await?;
+    work.task.plan(2).await?;
+    work.page(1).await?;
+    proxy.aim(Some(two.second.grpc.parse()?));
+    two.first.kill().await?;
+    proxy.cut(Cut::Rst);
+    work.page(2).await?;
+    work.export("the text").await?;
+    work.succeed();
+    let ended = watch.until(|event| becomes(event, JobState::Succeeded)).await?;
+    ensure!(ended.job.is_some_and(|job| job.attempt == 1 && job.pages_done == 2), "it was begun again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_with_its_server_loses_its_job_after_a_lease() -> anyhow::Result<()> {
+    let two = Two::start(SHORT_LEASE).await?;
+    let mut lost = two.worker(&two.first.grpc, 1)?;
+    let jobs = two.second.jobs("alice").await?;
+    let (job, cursor) = jobs.submit_kind("test", "a document").await?;
+    let mut watch = jobs.watch(&job.job_id, &cursor).await?;
+    let _work = lost.next().await?;
+    let mut working = two.worker(&two.second.grpc, 1)?;
+    two.first.kill().await?;
+    let work = working.next().await?;
+    work.task.plan(1).await?;
+    work.export("the text").await?;
+    work.succeed();
+    let ended = watch.until(|event| becomes(event, JobState::Succeeded)).await?;
+    ensure!(ended.job.is_some_and(|job| job.attempt == 2), "nobody took it from the worker that is gone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cancel_at_one_server_stops_the_worker_of_another() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let mut working = two.worker(&two.first.grpc, 1)?;
+    let mut jobs = two.second.jobs("alice").await?;
+    let (job, cursor) = jobs.submit_kind("test", "a document").await?;
+    let mut watch = jobs.watch(&job.job_id, &cursor).await?;
+    let work = working.next().await?;
+    jobs.client.cancel_job(CancelJobRequest { job_id: job.job_id.clone() }).await?;
+    work.stopped().await?;
+    watch.until(|event| becomes(event, JobState::Cancelled)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn workers_of_all_servers_are_listed_and_drained_anywhere() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let mut here = two.worker(&two.first.grpc, 1)?;
+    let mut admin = two.second.admin("root").await?;
+    let listed = within("the worker to be listed by the other server", async {
+        loop {
+            let workers = admin.list_workers(ListWorkersRequest {}).await?.into_inner().workers;
+            if let Some(worker) = workers.into_iter().find(|worker| worker.connected) {
+                return Ok(worker);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let worker_id = listed.await?.worker_id;
+    let drained = admin.drain_worker(DrainWorkerRequest { worker_id: worker_id.clone() }).await?.into_inner();
+    ensure!(drained.worker.is_some_and(|worker| worker.draining), "it is not drained");
+    let jobs = two.first.jobs("alice").await?;
+    let (job, _) = jobs.submit_kind("test", "a document").await?;
+    let mut there = two.worker(&two.second.grpc, 1)?;
+    let work = there.next().await?;
+    ensure!(work.task.job_id() == job.job_id, "another job");
+    let resumed = admin.resume_worker(ResumeWorkerRequest { worker_id }).await?.into_inner();
+    ensure!(resumed.worker.is_some_and(|worker| !worker.draining), "it is still drained");
+    let (job, _) = jobs.submit_kind("test", "another document").await?;
+    ensure!(here.next().await?.task.job_id() == job.job_id, "another job");
+    Ok(())
+}
+
+#[tokio::test]
+async fn jobs_are_shared_out_among_the_workers_of_all_servers() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let jobs = two.first.jobs("alice").await?;
+    for number in 0..12 {
+        jobs.submit_kind("test", &format!("document {number}")).await?;
+    }
+    let mut workers = [two.worker(&two.first.grpc, 6)?, two.worker(&two.second.grpc, 6)?];
+    let (mut seen, mut kept) = (HashSet::new(), Vec::new());
+    for worker in &mut workers {
+        for _ in 0..6 {
+            let work = worker.next().await?;
+            ensure!(seen.insert(work.task.job_id().to_owned()), "a job was given out twice");
+            kept.push(work);
+        }
+    }
+    Ok(())
+}
