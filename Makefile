@@ -81,21 +81,21 @@ build: $(DONE)/web ## Build everything, optimised
 # --- running --------------------------------------------------------------------------------------------------------
 
 # `--workspace` and not `-p courant-cli`: so dependencies are built with the features that everything else has, once.
-# `--no-default-features`: without cloud stores.
+# `--no-default-features`: without cloud stores and NATS; the console is in `courant` all the same.
 RUN_FEATURES := --no-default-features
 
 .PHONY: run
 run: ## Build, start Courant on ./data, show a sample document being processed
 	@tests/setup/need cargo 1.95
-	@$(MAKE) --no-print-directory --jobs=2 $(DONE)/web run-worker
+	@$(MAKE) --no-print-directory --jobs=2 $(DONE)/web run-parts
 	cargo build --release --workspace --bin courant --locked $(RUN_FEATURES)
 	$(BIN) up --data-dir $(DATA) --demo $(SAMPLE) --log warn
 
-# The half of the program that needs no console, while that is built. Of the server only its libraries are needed; asked for
-# here, they are compiled while the PDF crate keeps a single core busy.
-.PHONY: run-worker
-run-worker:
-	@cargo build --release --workspace --bin courant-pdf-worker --bin courant-server --locked $(RUN_FEATURES)
+# What needs no console, while that is built. Of server and bridge only the libraries are needed; asked for here, they are compiled
+# side by side.
+.PHONY: run-parts
+run-parts:
+	@cargo build --release --workspace --bin courant-pdf-worker --bin courant-server --bin courant-bridge --locked $(RUN_FEATURES)
 
 # --- testing --------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 //! The configuration of a bridge. Checked once at the start, then never changed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,11 +33,16 @@ pub struct Config {
     pub tls: Option<ServerTls>,
     /// TLS to the server, whose address then begins with `https://`.
     pub server_tls: Option<ClientTls>,
+    /// What is served at paths that are nothing else.
+    pub console: Console,
     /// How much of everything.
     pub limits: Limits,
     /// How long everything may take.
     pub times: Times,
 }
+
+/// The bytes of a file of the console, and their SHA-256.
+pub type Console = fn(&str) -> Option<(Cow<'static, [u8]>, [u8; 32])>;
 
 /// How much of everything.
 #[derive(Clone, Debug)]
@@ -236,6 +242,7 @@ impl Config {
             hsts_max_age: None,
             tls: None,
             server_tls: None,
+            console: |_| None,
             limits: Limits::default(),
             times: Times::default(),
         }

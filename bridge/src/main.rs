@@ -84,6 +84,10 @@ fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
     let files = ClientFiles { ca: args.server_ca, identity: args.server_cert.zip(args.server_key) };
     let server_tls = files.load_for(&args.server)?;
     let mut config = Config::new(args.server, Verifier::hs256(&secret).trusting(trusted), Arc::new(token));
+    #[cfg(feature = "console")]
+    {
+        config.console = courant_console::file;
+    }
     config.tls = args.tls.load(None)?;
     config.server_tls = server_tls;
     args.flags.apply(&mut config);

@@ -1,53 +1,51 @@
-//! The console's files, built into the program.
+//! The console's files.
 
-use axum::extract::Request;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use courant_runtime::hex;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{Method, StatusCode};
-use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::api_error::{ApiError, Code};
-
-/// In debug builds the files are read from the folder at every request.
-#[derive(RustEmbed)]
-#[folder = "web/dist/"]
-struct Files;
+use crate::app::App;
 
 /// Files under this have a hash in their name: a new content is a new name.
 const HASHED: &str = "assets/";
 const INDEX: &str = "index.html";
 
 /// Any path that is nothing else: a file, or the page itself for paths of the page's own.
-pub async fn serve(request: Request) -> Result<Response, ApiError> {
+pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Err(ApiError::new(Code::MethodNotAllowed, "this path can only be read"));
     }
     let path = request.uri().path().trim_start_matches('/');
     let path = if path.is_empty() { INDEX } else { path };
     let known = request.headers().get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
-    match Files::get(path) {
+    match (app.config.console)(path) {
         Some(file) => Ok(file_response(path, file, known)),
         // What looks like a file and is not there is missing; everything else is a place inside the page.
         None if path.rsplit('/').next().is_some_and(|last| last.contains('.')) => {
             Err(ApiError::new(Code::NotFound, "there is nothing at this path"))
         }
         None => {
-            let index =
-                Files::get(INDEX).ok_or_else(|| ApiError::new(Code::NotFound, "the console is not built in"))?;
+            let index = (app.config.console)(INDEX)
+                .ok_or_else(|| ApiError::new(Code::NotFound, "the console is not built in"))?;
             Ok(file_response(INDEX, index, known))
         }
     }
 }
 
-fn file_response(path: &str, file: EmbeddedFile, known: Option<&str>) -> Response {
-    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
+fn file_response(path: &str, (bytes, sha256): (Cow<'static, [u8]>, [u8; 32]), known: Option<&str>) -> Response {
+    let tag = format!("\"{}\"", hex(&sha256));
     let keep = if path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let headers = [(CACHE_CONTROL, keep), (CONTENT_TYPE, media_type(path)), (ETAG, tag.as_str())];
     if known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, file.data).into_response()
+    (headers, bytes).into_response()
 }
 
 /// The kinds of files a console has.

@@ -77,6 +77,7 @@ impl Stage {
             verifier(),
             Arc::new(|| token_for("the-bridge", &[Role::Bridge], Duration::from_secs(60))),
         );
+        config.console = courant_console::file;
         config.times.health = Duration::from_millis(20);
         config.times.backoff = Duration::from_millis(50);
         config.times.drain_spread = Duration::from_millis(100);

@@ -99,6 +99,7 @@ fn bridge(
 ) -> Result<courant_bridge::Config, Failure> {
     let token = source(secret, "bridge", Role::Bridge);
     let mut config = courant_bridge::Config::new(&endpoint.url, verifier, token);
+    config.console = courant_console::file;
     config.server_tls.clone_from(&endpoint.tls);
     config.tls = args.tls.load(None)?;
     args.bridge.clone().apply(&mut config);

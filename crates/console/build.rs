@@ -8,7 +8,7 @@ const PAGE: &str =
 
 fn main() -> std::io::Result<()> {
     let root = std::env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| std::io::Error::from(ErrorKind::NotFound))?;
-    let folder = PathBuf::from(root).join("web/dist");
+    let folder = PathBuf::from(root).join("../../bridge/web/dist");
     println!("cargo::rerun-if-changed={}", folder.display());
     std::fs::create_dir_all(&folder)?;
     let index = folder.join("index.html");
