@@ -78,12 +78,14 @@ impl ProgressOutbox {
 
 #[cfg(test)]
 mod tests {
+    use courant_engine::testing::queued;
     use courant_joblog::job::{Format, Progress};
 
     use super::*;
 
     fn live(percent: f64) -> LiveProgress {
-        LiveProgress { attempt: 1, progress: Progress { percent, ..Progress::default() }, zone: None }
+        let progress = Progress { percent, ..queued("J", "alice").progress };
+        LiveProgress { attempt: 1, progress, zone: None }
     }
 
     #[test]

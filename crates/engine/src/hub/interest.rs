@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_partition_is_watched_from_the_first_watcher_to_the_last() {
         let mut interest = Interest::default();
-        [Some(0), Some(63), Some(63)].map(|partition| interest.add(partition));
+        [Some(0), Some(63), Some(63)].into_iter().for_each(|partition| interest.add(partition));
         assert_eq!(interest.mask(), 1 | 1 << 63);
         interest.remove(Some(63));
         interest.add(None);

@@ -159,6 +159,7 @@ impl From<ProgressUpdate> for Update {
 
 #[cfg(test)]
 mod tests {
+    use courant_engine::testing::queued;
     use proptest::prelude::*;
 
     use super::*;
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn progress_arrives_as_it_was_reported() {
-        let live = LiveProgress { attempt: 3, progress: Progress { percent: 40.0, ..Progress::default() }, zone: None };
+        let live = LiveProgress { attempt: 3, progress: queued("J", "alice").progress, zone: None };
         let export = TransientChange::Export { format: Format::Json, percent: 12.0 };
         let update = |change| Update { job: JobId::new("J"), live: live.clone(), change };
         let sent = vec![update(TransientChange::Progress), update(export), update(TransientChange::Position)];
