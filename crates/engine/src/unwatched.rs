@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -30,11 +31,36 @@ pub struct Indexes {
     pub batches: Registered<Batches>,
 }
 
+/// Other servers on the same log, where a job may be followed too.
+#[async_trait]
+pub trait FollowedElsewhere: Send + Sync {
+    /// Whether somebody follows this job at another server, or may: not all have answered.
+    async fn is_followed(&self, job: &JobId) -> bool;
+}
+
+/// No other server.
+#[derive(Clone, Copy, Debug)]
+pub struct Nowhere;
+
+#[async_trait]
+impl FollowedElsewhere for Nowhere {
+    async fn is_followed(&self, _: &JobId) -> bool {
+        false
+    }
+}
+
+impl Indexes {
+    /// Whether somebody follows a job at this server.
+    pub fn is_followed(&self, engine: &Engine, job: &Job) -> bool {
+        engine.is_followed(job) || engine.projection(&self.batches, |batches, _| batches.is_followed(job))
+    }
+}
+
 /// Cancels jobs that nobody follows, for ever.
-pub async fn run(engine: Arc<Engine>, indexes: Indexes) {
+pub async fn run(engine: Arc<Engine>, indexes: Indexes, elsewhere: Arc<dyn FollowedElsewhere>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sweep = UnwatchedSweep { engine, indexes, begun: Instant::now(), since: HashMap::new() };
+    let mut sweep = UnwatchedSweep { engine, indexes, elsewhere, begun: Instant::now(), since: HashMap::new() };
     loop {
         ticks.tick().await;
         sweep.run().await;
@@ -44,6 +70,7 @@ pub async fn run(engine: Arc<Engine>, indexes: Indexes) {
 struct UnwatchedSweep {
     engine: Arc<Engine>,
     indexes: Indexes,
+    elsewhere: Arc<dyn FollowedElsewhere>,
     begun: Instant,
     /// Since when nobody follows a job.
     since: HashMap<JobId, Instant>,
@@ -81,6 +108,11 @@ impl UnwatchedSweep {
         if since.elapsed() < limit {
             return;
         }
+        // Asked only now: mostly somebody follows it here, or the job ends before.
+        if self.elsewhere.is_followed(&id).await {
+            self.since.insert(id, Instant::now());
+            return;
+        }
         match self.engine.change(&id, |job| Ok(cancel_change(job, BY).filter(|_| !self.is_followed(job)))).await {
             Ok(snapshot) if snapshot.current.job.cancelled_by.as_deref() == Some(BY) => {
                 tracing::info!(job = %id, "cancelled: nobody follows it");
@@ -92,8 +124,7 @@ impl UnwatchedSweep {
     }
 
     fn is_followed(&self, job: &Job) -> bool {
-        let batches = &self.indexes.batches;
-        self.engine.is_followed(job) || self.engine.projection(batches, |batches, _| batches.is_followed(job))
+        self.indexes.is_followed(&self.engine, job)
     }
 
     /// When a job that is checked for the first time was queued, but not before this server began.
@@ -128,6 +159,14 @@ mod tests {
 
     /// An engine on a log that holds a job queued so long ago.
     async fn began(queued_ago: Duration) -> (Arc<Engine>, Registered<Batches>) {
+        began_beside(queued_ago, Arc::new(Nowhere)).await
+    }
+
+    /// The same with other servers.
+    async fn began_beside(
+        queued_ago: Duration,
+        elsewhere: Arc<dyn FollowedElsewhere>,
+    ) -> (Arc<Engine>, Registered<Batches>) {
         let log = MemoryLog::new();
         let at = Timestamp::now().plus_ms(-(queued_ago.as_millis() as i64));
         let event = Event::new(at, Change::Submitted(Box::new(unwatched_submission())));
@@ -137,7 +176,7 @@ mod tests {
         let (unwatched, batches) = (UnwatchedIndex::default(), Batches::default());
         let (unwatched, batches) = (projections.register(unwatched), projections.register(batches));
         let engine = testing::follow(testing::config(), Arc::new(log), projections).await.unwrap();
-        tokio::spawn(run(engine.clone(), Indexes { unwatched, batches: batches.clone() }));
+        tokio::spawn(run(engine.clone(), Indexes { unwatched, batches: batches.clone() }, elsewhere));
         (engine, batches)
     }
 
@@ -164,6 +203,22 @@ mod tests {
         let (engine, _batches) = began(Duration::ZERO).await;
         let after = cancelled_after(&engine).await;
         assert!(about_the_limit(after), "{after:?}");
+    }
+
+    struct Until(Instant);
+
+    #[async_trait]
+    impl FollowedElsewhere for Until {
+        async fn is_followed(&self, _: &JobId) -> bool {
+            Instant::now() < self.0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_is_followed_at_another_server_stays_until_they_leave() {
+        let (engine, _batches) = began_beside(Duration::ZERO, Arc::new(Until(Instant::now() + LIMIT * 5 / 2))).await;
+        let after = cancelled_after(&engine).await;
+        assert!((LIMIT * 5 / 2..LIMIT * 4).contains(&after), "{after:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -225,6 +225,17 @@ impl Objects {
         Ok(found.common_prefixes.iter().filter_map(|path| path.filename()).map(JobId::new).collect())
     }
 
+    /// Whether anything a job has here was written after a moment.
+    pub async fn written_after(&self, job: &JobId, moment: SystemTime) -> Result<bool, Error> {
+        let mut files = self.store.list(Some(&self.path(&format!("jobs/{job}"))));
+        while let Some(meta) = files.try_next().await? {
+            if SystemTime::from(meta.last_modified) > moment {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes everything a job has here; nothing there is fine.
     pub async fn remove_job(&self, job: &JobId) -> Result<(), Error> {
         let path = self.path(&format!("jobs/{job}"));

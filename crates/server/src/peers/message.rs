@@ -29,9 +29,21 @@ pub enum Content {
     /// Workers that the server looks after, maybe not all.
     Workers(Vec<WorkerMessage>),
     /// An operator wants a worker to take nothing new, or to go on. For the server that looks after it.
-    Drain { worker: String, drained: bool },
+    Drain {
+        worker: String,
+        drained: bool,
+    },
     /// A server that has just come asks the others to speak.
     Ask,
+    /// Whether somebody follows a job. `question` is in the answers.
+    WhoFollows {
+        question: u64,
+        job: String,
+    },
+    Follows {
+        question: u64,
+        followed: bool,
+    },
 }
 
 /// A worker, as [`WorkerStatus`] has it.
@@ -185,7 +197,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let drain = Content::Drain { worker: "w".into(), drained: true };
-        for content in [Content::Workers(vec![worker()]), drain, Content::Ask] {
+        let asks = Content::WhoFollows { question: 3, job: "J".into() };
+        for content in [
+            Content::Workers(vec![worker()]),
+            drain,
+            Content::Ask,
+            asks,
+            Content::Follows { question: 3, followed: true },
+        ] {
             let sent = message(content);
             assert_eq!(decode::<ServerMessage>(&encode(&sent).unwrap()), Some(sent));
         }

@@ -1,18 +1,20 @@
 //! The other servers on the same log. They tell each other which workers they look after, so that none ends what another's worker does,
 //! and pass on the progress that is not in the log.
 
+mod followed;
 mod message;
 mod progress;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use courant_joblog::ids::WorkerId;
+use courant_joblog::ids::{JobId, WorkerId};
 use courant_joblog::peers::{self, Subject};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 
+use self::followed::Waiting;
 use self::message::{Content, ServerMessage, WorkerMessage, decode, encode};
 use crate::error::Error;
 use crate::services::Services;
@@ -33,6 +35,8 @@ pub struct Peers {
     /// What operators call it.
     name: String,
     others: Mutex<HashMap<ServerId, Other>>,
+    /// Questions that are not answered yet.
+    questions: Mutex<HashMap<u64, Waiting>>,
     /// Notified when another server has spoken.
     heard: Notify,
 }
@@ -49,8 +53,8 @@ impl Peers {
         let messages = services.engine.log.peers()?;
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = services.config.server_name.clone().unwrap_or_else(host);
-        let (others, heard) = (Mutex::default(), Notify::new());
-        Some(Arc::new(Self { messages, services, registry, name, others, heard }))
+        let (others, questions, heard) = (Mutex::default(), Mutex::default(), Notify::new());
+        Some(Arc::new(Self { messages, services, registry, name, others, questions, heard }))
     }
 
     /// Speaks and listens for ever.
@@ -121,12 +125,12 @@ impl Peers {
             } else {
                 self.note(server, name);
             }
-            self.take_in(server, content);
+            self.take_in(server, content).await;
             self.heard.notify_waiters();
         }
     }
 
-    fn take_in(&self, server: ServerId, content: Content) {
+    async fn take_in(&self, server: ServerId, content: Content) {
         match content {
             Content::Workers(_) if server == self.registry.server => {}
             Content::Workers(workers) => {
@@ -134,6 +138,9 @@ impl Peers {
             }
             Content::Drain { worker, drained } => self.registry.drain_if_here(&WorkerId::new(worker), drained),
             Content::Ask => self.registry.changed.notify_one(),
+            Content::WhoFollows { .. } if server == self.registry.server => {}
+            Content::WhoFollows { question, job } => self.answer_who_follows(question, &JobId::new(job)).await,
+            Content::Follows { question, followed } => self.take_answer(server, question, followed),
         }
     }
 

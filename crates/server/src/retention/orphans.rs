@@ -11,6 +11,9 @@ use crate::services::Services;
 /// How often they are searched for, besides at start. Each search lists the folders of all jobs, and nothing in them.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 
+/// Files younger than this may be of a job that another server is about to make.
+const OTHERS_WITHIN: Duration = Duration::from_secs(3600);
+
 /// Looks for them for ever.
 pub async fn run(services: Arc<Services>) {
     loop {
@@ -23,6 +26,14 @@ pub async fn run(services: Arc<Services>) {
     }
 }
 
+/// Whether another server may be about to make the job: holds are one server's own, and what it has appended may not have arrived.
+async fn may_be_anothers(services: &Services, id: &JobId) -> Result<bool, Error> {
+    if services.engine.log.peers().is_none() {
+        return Ok(false);
+    }
+    services.objects.written_after(id, services.engine.wall.file_time() - OTHERS_WITHIN).await
+}
+
 /// Removes the files of all jobs that are not there. How many jobs that were.
 pub async fn sweep(services: &Services) -> Result<usize, Error> {
     let mut removed = 0;
@@ -33,10 +44,34 @@ pub async fn sweep(services: &Services) -> Result<usize, Error> {
         }
         // A submit may be about to make it: under the hold it either has or has not.
         let _hold = services.holds.take(&id).await;
-        if !is_there(&id) {
+        if !is_there(&id) && !may_be_anothers(services, &id).await? {
             services.objects.remove_job(&id).await?;
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::memory::MemoryLog;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::objects::Objects;
+
+    /// How many jobs' files are removed of one that was written a moment ago and is in no log.
+    async fn removed(log: MemoryLog) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let services = Services::open(Config::new(folder.path()), Arc::new(log), objects).await.unwrap();
+        let document = services.objects.job_file(&JobId::new("J"), "document");
+        services.objects.put(&document, b"%PDF".to_vec()).await.unwrap();
+        sweep(&services).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_another_server_may_be_about_to_make_a_job_of_stays() {
+        assert_eq!((removed(MemoryLog::new()).await, removed(MemoryLog::shared()).await), (1, 0));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use courant_engine::unwatched;
+use courant_engine::unwatched::{self, FollowedElsewhere};
 use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
 use tokio::sync::watch;
@@ -51,7 +51,11 @@ impl Server {
         let projections = &self.services.projections;
         let (unwatched, batches) = (projections.unwatched.clone(), projections.batches.clone());
         let indexes = unwatched::Indexes { unwatched, batches };
-        tasks.keep("unwatched jobs", unwatched::run(self.services.engine.clone(), indexes));
+        let elsewhere: Arc<dyn FollowedElsewhere> = match &self.peers {
+            Some(peers) => peers.clone(),
+            None => Arc::new(unwatched::Nowhere),
+        };
+        tasks.keep("unwatched jobs", unwatched::run(self.services.engine.clone(), indexes, elsewhere));
         tasks.keep("passwords", passwords::run(services()));
         tasks.keep("positions", positions::run(services(), registry()));
         tasks
