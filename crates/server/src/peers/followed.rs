@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use async_trait::async_trait;
 use courant_engine::unwatched::{FollowedElsewhere, Indexes};
 use courant_joblog::ids::JobId;
 use tokio::sync::mpsc;
+use tonic::async_trait;
 
 use super::message::Content;
 use super::{ANSWER_WITHIN, Peers};
