@@ -7,10 +7,12 @@ use anyhow::ensure;
 use courant_auth::Role;
 use courant_natslog::testing::{Cluster, Sync};
 use courant_proto::v1::job_event::Change;
+use courant_proto::v1::watch_job_response::Step;
 use courant_proto::v1::{
     CancelJobRequest, DrainWorkerRequest, Job, JobEvent, JobState, ListWorkersRequest, ResumeWorkerRequest,
+    SubmitJobHeader,
 };
-use courant_tests::grpc::becomes;
+use courant_tests::grpc::{accepted, becomes};
 use courant_tests::server::{Server, Shared};
 use courant_tests::torture::plan::Cut;
 use courant_tests::torture::proxy::Proxy;
@@ -148,6 +150,23 @@ async fn workers_of_all_servers_are_listed_and_drained_anywhere() -> anyhow::Res
     ensure!(resumed.worker.is_some_and(|worker| !worker.draining), "it is still drained");
     let (job, _) = jobs.submit_kind("test", "another document").await?;
     ensure!(here.next().await?.task.job_id() == job.job_id, "another job");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_server_has_acknowledged_is_known_to_the_other_at_once() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let servers = [two.first.jobs("alice").await?, two.second.jobs("alice").await?];
+    for number in 0..40 {
+        let (here, there) = (&servers[number % 2], &servers[1 - number % 2]);
+        let header = SubmitJobHeader { request_id: format!("request-{number}"), ..SubmitJobHeader::default() };
+        let (job, cursor) = accepted(here.submit_with(header.clone(), b"%PDF-1.4".to_vec()).await?)?;
+        ensure!(there.get(&job.job_id).await?.job_id == job.job_id, "another job");
+        let mut watch = there.watch(&job.job_id, &cursor).await?;
+        ensure!(matches!(watch.next().await?.and_then(|told| told.step), Some(Step::Live(_))), "it was told again");
+        let (again, _) = accepted(there.submit_with(header, b"%PDF-1.4".to_vec()).await?)?;
+        ensure!(again.job_id == job.job_id, "the same submit made another job");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod change;
 mod core;
+mod others;
 mod positions;
 mod state;
 mod tracked;

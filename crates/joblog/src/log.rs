@@ -194,6 +194,12 @@ pub trait Log: Send + Sync + 'static {
     /// The newest durable revision, and a signal when it grows. The sender is gone when the engine has stopped.
     fn head(&self) -> watch::Receiver<Revision>;
 
+    /// The newest revision that anybody was told of before the call: beyond [`Log::head`] where others append, and what they have
+    /// appended is under way.
+    async fn newest(&self) -> Result<Revision, ReadError> {
+        Ok(*self.head().borrow())
+    }
+
     /// The newest entry of each key, in pages.
     async fn latest(&self) -> Result<Latest, ReadError>;
 

@@ -37,6 +37,10 @@ pub trait LogWrapper: Send + Sync + 'static {
         self.inner().recent(after, limit)
     }
 
+    async fn newest(&self) -> Result<Revision, ReadError> {
+        self.inner().newest().await
+    }
+
     async fn latest(&self) -> Result<Latest, ReadError> {
         self.inner().latest().await
     }
@@ -70,6 +74,10 @@ impl<W: LogWrapper> Log for W {
 
     fn head(&self) -> watch::Receiver<Revision> {
         self.inner().head()
+    }
+
+    async fn newest(&self) -> Result<Revision, ReadError> {
+        LogWrapper::newest(self).await
     }
 
     async fn latest(&self) -> Result<Latest, ReadError> {

@@ -201,6 +201,14 @@ impl Log for NatsLog {
         self.appender.view.head()
     }
 
+    async fn newest(&self) -> Result<Revision, ReadError> {
+        let Appender { server, view, .. } = &*self.appender;
+        view.check()?;
+        let failed = |error: Unavailable| ReadError::Storage { reason: error.to_string() };
+        let newest = server.leader_last(&server.subjects.jobs()).await.map_err(failed)?;
+        Ok(newest.map_or(Revision::ZERO, |message| Revision(message.sequence)))
+    }
+
     async fn latest(&self) -> Result<Latest, ReadError> {
         self.appender.view.check()?;
         Ok(read::latest(&self.appender))

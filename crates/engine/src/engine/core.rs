@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::others::Inquiries;
 use super::state::{PAGE, State, warm_up};
 use crate::affinity::Affinity;
 use crate::clock::Wall;
@@ -33,6 +34,9 @@ pub struct Engine {
     pub(super) applied: watch::Sender<Revision>,
     /// Where other servers may have progress to tell of: of which partitions jobs are watched here.
     pub(super) watched: watch::Sender<u64>,
+    /// Whether other servers may have the log open.
+    pub(super) shared: bool,
+    pub(super) inquiries: Inquiries,
 }
 
 impl Engine {
@@ -46,6 +50,7 @@ impl Engine {
             page.iter().for_each(|entry| state.restore(entry));
         }
         state.view.advance(latest.revision);
+        let shared = log.peers().is_some();
         Ok(Self {
             config,
             log,
@@ -53,6 +58,8 @@ impl Engine {
             wake: Notify::new(),
             applied: watch::Sender::new(latest.revision),
             watched: watch::Sender::new(0),
+            shared,
+            inquiries: Inquiries::default(),
             state: Mutex::new(state),
         })
     }

@@ -43,11 +43,6 @@ impl Engine {
         }
     }
 
-    /// Whether other servers may have the log open.
-    fn is_shared(&self) -> bool {
-        self.log.peers().is_some()
-    }
-
     /// Empties a watcher's queue; from the returned revision on everything comes into it again.
     pub fn rejoin(&self, id: &WatcherId, queue: &WatchQueue) -> Revision {
         let mut state = self.state.lock();

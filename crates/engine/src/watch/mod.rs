@@ -219,7 +219,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync, O: Outlet<T>> Watch
         match self.watch.after {
             // What was removed while it was shown is shown again; nothing was promised before *live*.
             None => while self.snapshots().await?.is_some() {},
-            Some(cursor) => match self.gap(cursor) {
+            Some(cursor) => match self.gap(cursor).await {
                 Some(reason) => self.restart(reason).await?,
                 None => self.resume(cursor.revision, target).await?,
             },
@@ -229,10 +229,16 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync, O: Outlet<T>> Watch
     }
 
     /// Why a cursor is none of this log, if so.
-    fn gap(&self, cursor: Cursor) -> Option<Gap> {
-        let head = *self.engine.log.head().borrow();
-        let known = self.engine.log.info().covers(cursor.epoch, cursor.revision) && cursor.revision <= head;
-        (!known).then_some(Gap::LogReplaced)
+    async fn gap(&self, cursor: Cursor) -> Option<Gap> {
+        let is_here = || cursor.revision <= *self.engine.log.head().borrow();
+        if !self.engine.log.info().covers(cursor.epoch, cursor.revision) {
+            return Some(Gap::LogReplaced);
+        }
+        if !is_here() {
+            // From another server, which is further.
+            self.engine.catch_up_with_others().await;
+        }
+        (!is_here()).then_some(Gap::LogReplaced)
     }
 
     async fn next(&mut self) -> Result<(), Stop> {

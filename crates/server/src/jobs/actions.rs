@@ -34,9 +34,9 @@ pub struct Jobs {
 
 impl Jobs {
     /// The job, if the caller may see it.
-    pub(super) fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
+    pub(super) async fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let id = job_id(id)?;
-        let found = self.services.engine.get(&id);
+        let found = self.services.engine.find(&id).await;
         check_visible(identity, &id, found.as_ref().map(|snapshot| &*snapshot.current.job))?;
         found.ok_or_else(|| Refused::JobNotFound(id).into())
     }
@@ -48,13 +48,13 @@ impl Jobs {
         id: &str,
         decide: impl Fn(&Job) -> Result<Option<Change>, Refused>,
     ) -> Result<JobSnapshot, Error> {
-        let found = self.changeable(identity, id)?;
+        let found = self.changeable(identity, id).await?;
         Ok(self.services.engine.change(&found.current.job.id, decide).await?)
     }
 
     /// The job, if the caller may change it.
-    pub(super) fn changeable(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
-        let found = self.visible(identity, id)?;
+    pub(super) async fn changeable(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
+        let found = self.visible(identity, id).await?;
         let job = &found.current.job;
         // The bridge sees all but changes nothing: it forwards the user's own token for that.
         if job.owner.as_str() != identity.subject && !identity.has(Role::Admin) {
@@ -82,7 +82,7 @@ impl Jobs {
         request: RetryJobRequest,
     ) -> Result<(JobSnapshot, Cursor), Error> {
         let (id, password) = (request.job_id.as_str(), submit_request::password(request.password)?);
-        let CurrentJob { job, revision: before, .. } = self.changeable(identity, id)?.current;
+        let CurrentJob { job, revision: before, .. } = self.changeable(identity, id).await?.current;
         check_retry(&job)?;
         // It waits again, as a submitted job does.
         let reservation =
@@ -117,7 +117,7 @@ impl Jobs {
     }
 
     pub(super) async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Error> {
-        let id = self.changeable(identity, id)?.current.job.id.clone();
+        let id = self.changeable(identity, id).await?.current.job.id.clone();
         let (services, job) = (self.services.clone(), id.clone());
         // On its own: a caller that goes away in the middle must not leave files behind.
         self.services

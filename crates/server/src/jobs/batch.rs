@@ -3,7 +3,7 @@
 mod watch;
 
 pub use self::watch::follow;
-use self::watch::read;
+use self::watch::{find, read};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,15 +35,15 @@ pub fn named(identity: &Identity, owner: &str, batch: &str) -> Result<BatchKey, 
 }
 
 /// The batch as it is.
-pub fn get(services: &Services, name: &BatchKey) -> Result<GetBatchResponse, Error> {
-    let batch = read(services, name)?;
+pub async fn get(services: &Services, name: &BatchKey) -> Result<GetBatchResponse, Error> {
+    let batch = find(services, name).await?;
     let cursor = services.engine.cursor(batch.1).encode();
     Ok(GetBatchResponse { batch: Some(convert::batch(&batch.0)), cursor })
 }
 
 /// Cancels every job of the batch that has not ended.
 pub async fn cancel(services: &Services, identity: &Identity, name: &BatchKey) -> Result<CancelBatchResponse, Error> {
-    read(services, name)?;
+    find(services, name).await?;
     let (mut asked, mut after) = (0, None);
     loop {
         let jobs = services

@@ -72,7 +72,7 @@ impl JobService for Jobs {
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let identity = caller(&request)?;
-        let snapshot = self.visible(&identity, &request.get_ref().job_id)?;
+        let snapshot = self.visible(&identity, &request.get_ref().job_id).await?;
         let cursor = self.services.engine.cursor(snapshot.current.revision).encode();
         Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor }))
     }
@@ -104,7 +104,7 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let GetBatchRequest { batch_id, owner } = request.get_ref();
         let name = batch::named(&identity, owner, batch_id)?;
-        Ok(Response::new(batch::get(&self.services, &name)?))
+        Ok(Response::new(batch::get(&self.services, &name).await?))
     }
 
     async fn cancel_batch(
@@ -130,14 +130,14 @@ impl JobService for Jobs {
         let name = batch::named(&identity, &request.owner, &request.batch_id)?;
         let interval = if request.min_interval.is_some() { interval_in(request.min_interval)? } else { BATCH_INTERVAL };
         let used = self.services.shares.stream(&identity)?;
-        let states = batch::follow(self.services.clone(), name, interval, time_left(&identity))?;
+        let states = batch::follow(self.services.clone(), name, interval, time_left(&identity)).await?;
         Ok(Response::new(WithPermit::new(states, used)))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let snapshot = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id).await?;
         let watch = Watch {
             scope: Scope::job(snapshot.current.job.id.clone()),
             after: cursor_in(&request.after_cursor)?,
@@ -179,7 +179,7 @@ impl JobService for Jobs {
     ) -> Result<Response<Self::ReadResultStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let snapshot = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id).await?;
         let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(results::read(&self.services, &snapshot.current.job, &request).await?, used)))
     }
@@ -187,7 +187,7 @@ impl JobService for Jobs {
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let snapshot = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id).await?;
         let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(
             results::read_page(&self.services, &snapshot.current.job, &request).await?,
@@ -201,7 +201,7 @@ impl JobService for Jobs {
     ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
         let identity = caller(&request)?;
         let request = request.into_inner();
-        let snapshot = self.visible(&identity, &request.job_id)?;
+        let snapshot = self.visible(&identity, &request.job_id).await?;
         let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(
             results::read_document(&self.services, &snapshot.current.job, &request).await?,

@@ -31,13 +31,25 @@ pub(super) fn read(services: &Services, name: &BatchKey) -> Result<(Batch, Revis
     found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))
 }
 
+/// The same of a batch that another server may have just begun.
+pub(super) async fn find(services: &Services, name: &BatchKey) -> Result<(Batch, Revision), Error> {
+    match read(services, name) {
+        Err(Error::BatchNotFound(_)) => {
+            services.engine.catch_up_with_others().await;
+            read(services, name)
+        }
+        found => found,
+    }
+}
+
 /// Starts to follow a batch.
-pub fn follow(
+pub async fn follow(
     services: Arc<Services>,
     name: BatchKey,
     interval: Duration,
     token_left: Duration,
 ) -> Result<mpsc::Receiver<Result<WatchBatchResponse, Status>>, Error> {
+    find(&services, &name).await?;
     let found = services.engine.projection(&services.projections.batches, |batches, _| batches.subscribe(&name));
     let changed = found.ok_or_else(|| Error::BatchNotFound(name.1.clone()))?;
     let (out, states) = mpsc::channel(1);

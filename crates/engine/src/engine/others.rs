@@ -1,0 +1,135 @@
+//! What other servers append to the same log: who was told of it by one of them may ask here a moment later.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use courant_joblog::ids::JobId;
+use tokio::sync::Mutex;
+
+use super::core::Engine;
+use crate::snapshot::JobSnapshot;
+
+/// How long what others have appended may take to arrive.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// Asks the log for all who ask at the same time once.
+#[derive(Debug, Default)]
+pub(super) struct Inquiries {
+    /// How often was asked so far.
+    asked: AtomicU64,
+    /// Those of them that are answered; held while the log is asked.
+    answered: Mutex<u64>,
+}
+
+impl Engine {
+    /// Whether other servers may have the log open.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// One job, if there is such a one by now: what is not here yet may be under way from another server.
+    pub async fn find(&self, id: &JobId) -> Option<JobSnapshot> {
+        let found = self.get(id);
+        if found.is_some() || !self.is_shared() {
+            return found;
+        }
+        self.catch_up_with_others().await;
+        self.get(id)
+    }
+
+    /// Waits until the view has what other servers were told is appended before this call, but not for ever. Returns at once where no
+    /// other can append.
+    pub async fn catch_up_with_others(&self) {
+        if !self.is_shared() {
+            return;
+        }
+        let number = self.inquiries.asked.fetch_add(1, Ordering::SeqCst);
+        let mut answered = self.inquiries.answered.lock().await;
+        if *answered > number {
+            return;
+        }
+        let asked = self.inquiries.asked.load(Ordering::SeqCst);
+        let arrived = async {
+            match self.log.newest().await {
+                Ok(newest) => self.caught_up(newest).await,
+                Err(error) => tracing::debug!(%error, "what other servers have appended is not known"),
+            }
+        };
+        // In vain while the log is away: then what is known is all there is to say.
+        let _ = tokio::time::timeout(ARRIVES_WITHIN, arrived).await;
+        *answered = asked;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use async_trait::async_trait;
+    use courant_joblog::event::Change;
+    use courant_joblog::ids::Revision;
+    use courant_joblog::log::{Entry, Filter, Log, ReadError};
+    use courant_joblog::memory::MemoryLog;
+    use courant_joblog::wrapper::LogWrapper;
+
+    use super::*;
+    use crate::projection::Projections;
+    use crate::testing;
+
+    /// Entries of others arrive late, and it is counted how often the newest is asked for.
+    struct Slow {
+        log: Arc<MemoryLog>,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl LogWrapper for Slow {
+        fn inner(&self) -> &dyn Log {
+            &*self.log
+        }
+
+        async fn read(&self, after: Revision, filter: &Filter, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            self.log.read(after, filter, limit).await
+        }
+
+        fn recent(&self, _: Revision, _: usize) -> Option<Vec<Arc<Entry>>> {
+            None
+        }
+
+        async fn newest(&self) -> Result<Revision, ReadError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.log.newest().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_another_server_has_just_made_is_found() {
+        let log = Arc::new(MemoryLog::shared());
+        let other = testing::follow(testing::config(), log.clone(), Projections::default()).await.unwrap();
+        let slow = Arc::new(Slow { log, asked: AtomicUsize::new(0) });
+        let engine = testing::follow(testing::config(), slow.clone(), Projections::default()).await.unwrap();
+        let id = JobId::new("J");
+        let change = Change::Submitted(Box::new(testing::submission("J", "alice")));
+        other.create(change, id.clone(), Vec::new(), None).await.unwrap();
+        assert!(engine.get(&id).is_none());
+        assert!(engine.find(&id).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_ask_at_once_cost_two_questions() {
+        let slow = Arc::new(Slow { log: Arc::new(MemoryLog::shared()), asked: AtomicUsize::new(0) });
+        let engine = testing::follow(testing::config(), slow.clone(), Projections::default()).await.unwrap();
+        let all = (0..500).map(|number| {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.find(&JobId::new(format!("J{number}"))).await.is_none() })
+        });
+        for one in futures::future::join_all(all).await {
+            assert!(one.unwrap());
+        }
+        // Who asks while the log answers is served by the next.
+        assert!(slow.asked.load(Ordering::SeqCst) <= 2, "{}", slow.asked.load(Ordering::SeqCst));
+    }
+}
