@@ -1,6 +1,6 @@
 //! Holds on jobs' files: storing a job's document and removing a job's files exclude each other.
 //!
-//! Of one server. Several servers on one store need the removal to be done by one of them.
+//! Of one server. With several on one store, what one of them may be about to use is told by its age (`retention::orphans`).
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -65,7 +65,7 @@ impl Peers {
 
     /// Drains or resumes a worker of another server. `false` when no server knows it.
     pub async fn set_drained(&self, worker: &WorkerId, drained: bool) -> Result<bool, Error> {
-        if self.registry.drained_elsewhere(worker).is_none() {
+        if !self.registry.is_elsewhere(worker) {
             return Ok(false);
         }
         let answered = async {

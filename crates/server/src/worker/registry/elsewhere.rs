@@ -173,6 +173,11 @@ impl Registry {
         self.inner.lock().elsewhere.itself = Some(Instant::now());
     }
 
+    /// Whether another server looks after this worker.
+    pub fn is_elsewhere(&self, worker: &WorkerId) -> bool {
+        self.drained_elsewhere(worker).is_some()
+    }
+
     /// If another server looks after this worker: whether the worker is drained.
     pub fn drained_elsewhere(&self, worker: &WorkerId) -> Option<bool> {
         self.inner.lock().elsewhere.workers.get(worker).map(|remote| remote.status.drained)
@@ -306,6 +311,7 @@ mod tests {
         assert!(!session.replaced.0.is_cancelled(), "it speaks here, or is gone there");
         registry.hear(OTHER, vec![status(true, 4)]);
         assert!(session.replaced.0.is_cancelled() && registry.statuses().is_empty());
+        assert!(registry.is_elsewhere(&session.worker));
         assert_eq!(registry.drained_elsewhere(&session.worker), Some(false));
         registry.detach(&session);
         assert!(registry.list()[0].connected, "the end of its old stream changes nothing");

@@ -57,7 +57,7 @@ pub(crate) enum PartEnd {
     NothingToDo,
 }
 
-/// Ends the parts of attempts that are over or being cancelled.
+/// Ends the parts of attempts that are over, being cancelled, or led from another server by now.
 pub(crate) fn prune(services: &Services, registry: &Registry) {
     let attempts = {
         let ledger = registry.parts.ledger.lock();
@@ -68,7 +68,9 @@ pub(crate) fn prune(services: &Services, registry: &Registry) {
     };
     for attempt in attempts {
         let running = attempt.held_job(&services.engine).is_ok_and(|job| job.state == State::Running);
-        if !running {
+        let lead = registry.parts.ledger.lock().split(&attempt).map(|split| split.lead.clone());
+        // A lead that has gone to another server offers its pages there.
+        if !running || lead.is_some_and(|lead| registry.is_elsewhere(&lead)) {
             end_all(services, registry, &attempt);
         }
     }
@@ -98,7 +100,8 @@ fn end_all(services: &Services, registry: &Registry, attempt: &AttemptId) {
 pub(crate) fn sweep(services: &Arc<Services>, registry: &Arc<Registry>) {
     prune(services, registry);
     for worker in registry.parts.workers() {
-        if registry.is_lost(&worker, None) {
+        // Parts are this server's: at another one the worker has none.
+        if registry.is_lost(&worker, None) || registry.is_elsewhere(&worker) {
             for holder in registry.parts.held_by(&worker) {
                 end_soon(services, registry, holder, PartEnd::WorkerGone);
             }
