@@ -66,7 +66,7 @@ rebuild:
 web: $(DONE)/web ## Build the console
 
 # What a user of the packages would do: they are built, packed, installed and bundled.
-$(DONE)/next: $(DONE)/web-deps $(filter bridge/web/packages/% bridge/web/examples/next/%,$(WEB_SOURCES))
+$(DONE)/next: $(DONE)/web-deps $(filter bridge/web/packages/% bridge/web/examples/next/%,$(WEB_SOURCES)) | $(DONE)/web
 	npm run --prefix bridge/web build:packages
 	rm -rf bridge/web/examples/next/node_modules/@courant
 	$(NPM_INSTALL) --no-package-lock --install-links --prefix bridge/web/examples/next
@@ -99,11 +99,12 @@ run-parts:
 
 # --- testing --------------------------------------------------------------------------------------------------------
 
-# What is built comes first; then two at a time: the browser tests keep one core busy, and most stories in Rust wait.
+# What is built comes first, and beside it what is installed; then two at a time: the browser tests keep one core busy, and most
+# stories in Rust wait.
 .PHONY: test
 test: ## Run all tests
 	@code=0; \
-	$(MAKE) build-tests || code=$$?; \
+	$(MAKE) --jobs=2 build-tests setup $(DONE)/next || code=$$?; \
 	$(MAKE) --jobs=2 --output-sync=target test-rust test-browser || code=$$?; \
 	$(MAKE) --jobs=2 --output-sync=target test-programs test-parts || code=$$?; \
 	exit $$code
