@@ -28,7 +28,8 @@ async fn settled(logs: &[Arc<NatsLog>; 2]) -> Revision {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_revision_is_known_before_its_entry_has_arrived() {
-    let logs = two_logs(&Cluster::single(Sync::Lazy)).await;
+    let cluster = Cluster::single(Sync::Lazy);
+    let logs = two_logs(&cluster).await;
     for number in 0..50 {
         let appended = logs[number % 2].append(samples::create(&format!("A{number}"), "alice")).await.unwrap();
         assert_eq!(logs[1 - number % 2].newest().await.unwrap(), appended);
