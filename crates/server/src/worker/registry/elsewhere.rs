@@ -138,7 +138,7 @@ impl RemoteWorker {
 
     /// Whether it is now with another server, which says this of it.
     fn is_gone_to(&self, there: &WorkerStatus, lease: Duration) -> bool {
-        !self.is_alive(lease) || there.silence < self.silence()
+        !self.is_alive(lease) || (there.subject == self.status.subject && there.silence < self.silence())
     }
 }
 
@@ -208,9 +208,11 @@ impl Registry {
 }
 
 impl Worker {
-    /// Whether it is now with the server that says this of it.
+    /// Whether it is now with the server that says this of it. A worker of another subject that came to that server at the same
+    /// moment is another one.
     fn is_gone_to(&self, there: &WorkerStatus) -> bool {
-        there.silence < self.last_seen.elapsed() && (there.connected || self.connection.is_none())
+        let heard_there_last = there.silence < self.last_seen.elapsed();
+        there.subject == self.subject && heard_there_last && (there.connected || self.connection.is_none())
     }
 
     fn status(&self, id: &WorkerId) -> WorkerStatus {
@@ -308,7 +310,8 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         registry.hear(OTHER, vec![status(true, 6)]);
         registry.hear(OTHER, vec![status(false, 1)]);
-        assert!(!session.replaced.0.is_cancelled(), "it speaks here, or is gone there");
+        registry.hear(OTHER, vec![WorkerStatus { subject: "mallory".into(), ..status(true, 0) }]);
+        assert!(!session.replaced.0.is_cancelled(), "it speaks here, or is gone there, or is another's");
         registry.hear(OTHER, vec![status(true, 4)]);
         assert!(session.replaced.0.is_cancelled() && registry.statuses().is_empty());
         assert!(registry.is_elsewhere(&session.worker));
