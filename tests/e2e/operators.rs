@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use courant_proto::v1::JobState;
 use courant_tests::grpc::accepted;
-use courant_tests::{Up, documents, program};
+use courant_tests::{Up, documents, program, within};
 use serde_json::Value;
 
 async fn must(up: &Up, arguments: &[&str]) -> anyhow::Result<String> {
@@ -20,7 +20,15 @@ async fn json(up: &Up, arguments: &[&str]) -> anyhow::Result<Value> {
 #[tokio::test]
 async fn a_worker_is_drained_and_resumed() -> anyhow::Result<()> {
     let up = Up::start().await?;
-    let listed = must(&up, &["workers"]).await?;
+    let listed = within("the worker to connect", async {
+        loop {
+            let listed = must(&up, &["workers"]).await?;
+            if listed.contains("local-1") {
+                return Ok(listed);
+            }
+        }
+    });
+    let listed = listed.await?;
     ensure!(listed.contains("local-1") && listed.contains("connected") && listed.contains("pdf"), "{listed}");
     let drained = json(&up, &["drain", "local-1"]).await?;
     ensure!(drained["workerId"] == "local-1" && drained["state"] == "drained", "{drained}");

@@ -6,6 +6,7 @@
 
 mod change;
 mod core;
+mod inquiries;
 mod others;
 mod positions;
 mod state;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::others::Inquiries;
+use super::inquiries::Inquiries;
 use super::state::{PAGE, State, warm_up};
 use crate::affinity::Affinity;
 use crate::clock::Wall;

@@ -1,25 +1,15 @@
 //! What other servers append to the same log: who was told of it by one of them may ask here a moment later.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use courant_joblog::ids::JobId;
-use tokio::sync::Mutex;
 
 use super::core::Engine;
 use crate::snapshot::JobSnapshot;
 
 /// How long what others have appended may take to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(2);
-
-/// Asks the log for all who ask at the same time once.
-#[derive(Debug, Default)]
-pub(super) struct Inquiries {
-    /// How often was asked so far.
-    asked: AtomicU64,
-    /// Those of them that are answered; held while the log is asked.
-    answered: Mutex<u64>,
-}
 
 impl Engine {
     /// Whether other servers may have the log open.

@@ -8,11 +8,9 @@ use tokio::sync::mpsc;
 use tonic::async_trait;
 
 use super::message::Content;
-use super::{ANSWER_WITHIN, Peers};
+use super::peer::{ANSWER_WITHIN, Peers};
+use super::question::Waiting;
 use crate::worker::registry::ServerId;
-
-/// Waits for the answers to one question.
-pub(super) struct Waiting(mpsc::UnboundedSender<(ServerId, bool)>);
 
 #[async_trait]
 impl FollowedElsewhere for Peers {

@@ -8,8 +8,8 @@ use tokio::time::Duration;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{StreamExt as _, StreamMap};
 
-use super::Peers;
 use super::message::{ProgressMessage, decode, encode};
+use super::peer::Peers;
 
 /// Progress of a job waits as long as this, so that a message carries many jobs.
 const GATHERED: Duration = Duration::from_millis(50);

@@ -5,12 +5,13 @@ mod assignments;
 mod confirmed;
 mod elsewhere;
 mod operators;
+mod peers;
+mod status;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::Arc;
 
 use courant_engine::attempt::AttemptId;
 use courant_engine::dispatch::FreeWorker;
@@ -25,7 +26,7 @@ use tonic::Status;
 
 use self::confirmed::Confirmed;
 use self::elsewhere::Elsewhere;
-pub use self::elsewhere::{ServerId, WorkerStatus};
+pub use self::status::{ServerId, WorkerCapabilities, WorkerStatus, WorkerSummary};
 use super::parts::PartRegistry;
 use crate::error::Error;
 
@@ -115,19 +116,6 @@ struct Connection {
     welcomed: bool,
 }
 
-/// What a worker declares in its hello.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WorkerCapabilities {
-    /// The kinds of work it takes.
-    pub kinds: Arc<[Box<str>]>,
-    /// Jobs it takes at once.
-    pub slots: u32,
-    /// Name and version of its program.
-    pub software: Box<str>,
-    /// Whether it takes parts of documents that others do.
-    pub takes_parts: bool,
-}
-
 /// Identifies a stream of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -149,19 +137,6 @@ impl PartialEq for ReplacedToken {
 }
 
 impl Eq for ReplacedToken {}
-
-/// A worker as operators see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkerSummary {
-    pub worker: WorkerId,
-    pub capabilities: WorkerCapabilities,
-    /// Whether its stream is open.
-    pub connected: bool,
-    /// Whether it is to take nothing new.
-    pub drained: bool,
-    /// How long ago something was received from it.
-    pub silence: Duration,
-}
 
 impl Default for Registry {
     fn default() -> Self {

@@ -1,0 +1,240 @@
+//! What servers on one log tell each other of workers.
+
+use std::collections::BTreeMap;
+
+use courant_engine::affinity::Affinity;
+use courant_joblog::ids::WorkerId;
+use tokio::time::Instant;
+
+use super::elsewhere::RemoteWorker;
+use super::{Registry, ServerId, Worker, WorkerCapabilities, WorkerStatus};
+
+impl Registry {
+    /// The workers that this server looks after, for the others.
+    pub fn statuses(&self) -> Vec<WorkerStatus> {
+        let inner = self.inner.lock();
+        inner.workers.iter().map(|(id, worker)| worker.status(id)).collect()
+    }
+
+    /// Another server looks after these workers. One that is connected here as well stays with the server that heard it last.
+    pub fn hear(&self, server: ServerId, statuses: Vec<WorkerStatus>) {
+        let inner = &mut *self.inner.lock();
+        for status in statuses {
+            let there = |remote: &RemoteWorker| remote.server != server && !remote.is_gone_to(&status, self.lease);
+            if inner.workers.get(&status.worker).is_some_and(|own| !own.is_gone_to(&status))
+                || inner.elsewhere.workers.get(&status.worker).is_some_and(there)
+            {
+                continue;
+            }
+            if let Some(own) = inner.remove(&status.worker) {
+                own.connection.iter().for_each(|connection| connection.replaced.cancel());
+            }
+            let (worker, renewed) = (status.worker.clone(), Instant::now());
+            inner.elsewhere.workers.insert(worker, RemoteWorker { server, status, renewed });
+        }
+        inner.elsewhere.count();
+    }
+
+    /// Messages between servers arrive here.
+    pub fn heard_itself(&self) {
+        self.inner.lock().elsewhere.itself = Some(Instant::now());
+    }
+
+    /// Whether another server looks after this worker.
+    pub fn is_elsewhere(&self, worker: &WorkerId) -> bool {
+        self.drained_elsewhere(worker).is_some()
+    }
+
+    /// If another server looks after this worker: whether the worker is drained.
+    pub fn drained_elsewhere(&self, worker: &WorkerId) -> Option<bool> {
+        self.inner.lock().elsewhere.workers.get(worker).map(|remote| remote.status.drained)
+    }
+
+    /// How servers divide jobs of these kinds, given how many jobs each worker holds. None while no other server has a worker.
+    pub fn affinity(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Option<Affinity> {
+        let inner = self.inner.lock();
+        if inner.elsewhere.total == 0 {
+            return None;
+        }
+        let mut free: BTreeMap<Box<str>, BTreeMap<u64, u32>> = BTreeMap::new();
+        let mut add = |server: ServerId, of: &[Box<str>], slots: u32| {
+            for kind in of.iter().filter(|kind| slots > 0 && kinds.contains(kind)) {
+                *free.entry(kind.clone()).or_default().entry(server.0).or_default() += slots;
+            }
+        };
+        for (id, worker) in inner.workers.iter().filter(|(_, worker)| worker.can_be_given_jobs(inner.floor, self.lease))
+        {
+            add(self.server, &worker.capabilities.kinds, worker.free_slots(held(id)));
+        }
+        for (id, remote) in inner.elsewhere.workers.iter().filter(|(_, remote)| remote.takes_jobs()) {
+            let WorkerCapabilities { kinds, slots, .. } = &remote.status.capabilities;
+            add(remote.server, kinds, slots.saturating_sub(held(id)));
+        }
+        Some(Affinity { server: self.server.0, free })
+    }
+}
+
+impl Worker {
+    /// Whether it is now with the server that says this of it. A worker of another subject that came to that server at the same
+    /// moment is another one.
+    fn is_gone_to(&self, there: &WorkerStatus) -> bool {
+        let heard_there_last = there.silence < self.last_seen.elapsed();
+        there.subject == self.subject && heard_there_last && (there.connected || self.connection.is_none())
+    }
+
+    fn status(&self, id: &WorkerId) -> WorkerStatus {
+        WorkerStatus {
+            worker: id.clone(),
+            subject: self.subject.clone(),
+            capabilities: self.capabilities.clone(),
+            connected: self.connection.is_some(),
+            drained: self.drained,
+            silence: self.last_seen.elapsed(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::super::{OUTBOX, Session};
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+    const OTHER: ServerId = ServerId(2);
+
+    fn offer(slots: u32) -> WorkerCapabilities {
+        WorkerCapabilities { kinds: ["pdf".into()].into(), slots, ..WorkerCapabilities::default() }
+    }
+
+    fn connect(registry: &Registry, subject: &str) -> Result<Session, crate::error::Error> {
+        let session = registry.attach(WorkerId::new("w"), subject, offer(2), mpsc::channel(OUTBOX).0)?;
+        registry.welcomed(&session);
+        Ok(session)
+    }
+
+    fn status(connected: bool, silence: u64) -> WorkerStatus {
+        WorkerStatus {
+            worker: WorkerId::new("w"),
+            subject: "worker".into(),
+            capabilities: offer(3),
+            connected,
+            drained: false,
+            silence: Duration::from_secs(silence),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_server_says_renews_the_lease() {
+        let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
+        for _ in 0..5 {
+            registry.hear(OTHER, vec![status(true, 0)]);
+            tokio::time::advance(LEASE).await;
+            registry.remove_expired();
+            assert!(!registry.is_lost(&worker, None) && registry.list().len() == 1);
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+        registry.remove_expired();
+        assert!(registry.is_lost(&worker, None) && registry.list().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_even_hear_itself_takes_nobody_elsewhere_for_lost() {
+        let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
+        registry.heard_itself();
+        registry.hear(OTHER, vec![status(true, 0)]);
+        tokio::time::advance(LEASE * 2).await;
+        assert!(!registry.is_lost(&worker, None));
+        registry.heard_itself();
+        assert!(registry.is_lost(&worker, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_elsewhere_count_while_their_server_is_heard() {
+        let registry = Registry::new(LEASE);
+        connect(&registry, "worker").unwrap();
+        registry.hear(OTHER, vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
+        let kinds: [Box<str>; 1] = ["pdf".into()];
+        assert_eq!((registry.slots(), registry.slots_of(&kinds)["pdf"]), (5, 5));
+        let free = |held: u32| registry.affinity(&kinds, |_| held).map(|affinity| affinity.free);
+        let shares = |here, there| Some([("pdf".into(), [(registry.server.0, here), (OTHER.0, there)].into())].into());
+        assert_eq!((free(0), free(1)), (shares(2, 3), shares(1, 2)));
+        assert_eq!(free(2), Some([("pdf".into(), [(OTHER.0, 1)].into())].into()));
+        registry.hear(OTHER, vec![WorkerStatus { worker: WorkerId::new("x"), drained: true, ..status(true, 0) }]);
+        assert_eq!(registry.slots(), 2);
+        registry.hear(OTHER, vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
+        assert_eq!(registry.slots(), 5);
+        tokio::time::advance(LEASE + Duration::from_millis(1)).await;
+        registry.remove_expired();
+        assert_eq!((registry.slots(), free(0)), (2, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_is_with_the_server_that_heard_it_last() {
+        let registry = Registry::new(LEASE);
+        let session = connect(&registry, "worker").unwrap();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        registry.hear(OTHER, vec![status(true, 6)]);
+        registry.hear(OTHER, vec![status(false, 1)]);
+        registry.hear(OTHER, vec![WorkerStatus { subject: "mallory".into(), ..status(true, 0) }]);
+        assert!(!session.replaced.0.is_cancelled(), "it speaks here, or is gone there, or is another's");
+        registry.hear(OTHER, vec![status(true, 4)]);
+        assert!(session.replaced.0.is_cancelled() && registry.statuses().is_empty());
+        assert!(registry.is_elsewhere(&session.worker));
+        assert_eq!(registry.drained_elsewhere(&session.worker), Some(false));
+        registry.detach(&session);
+        assert!(registry.list()[0].connected, "the end of its old stream changes nothing");
+        connect(&registry, "worker").unwrap();
+        assert!(registry.drained_elsewhere(&session.worker).is_none() && registry.statuses().len() == 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_left_here_is_with_whom_it_came_to() {
+        let registry = Registry::new(LEASE);
+        let session = connect(&registry, "worker").unwrap();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        registry.detach(&session);
+        registry.hear(OTHER, vec![status(true, 0)]);
+        assert!(registry.statuses().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_other_servers_it_is_with_the_one_that_heard_it_last() {
+        let registry = Registry::new(LEASE);
+        registry.hear(OTHER, vec![status(true, 0)]);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        registry.hear(ServerId(3), vec![status(false, 6)]);
+        assert!(registry.list()[0].connected);
+        registry.hear(ServerId(3), vec![status(true, 4)]);
+        let affinity = registry.affinity(&["pdf".into()], |_| 0).unwrap();
+        assert_eq!(affinity.free["pdf"], [(3, 3)].into());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_is_taken_also_by_who_is_connected_elsewhere() {
+        let registry = Registry::new(LEASE);
+        registry.hear(OTHER, vec![status(true, 0)]);
+        assert!(matches!(connect(&registry, "mallory"), Err(crate::error::Error::WorkerIdTaken(_))));
+        assert!(registry.drained_elsewhere(&WorkerId::new("w")).is_some());
+        tokio::time::advance(LEASE + Duration::from_millis(1)).await;
+        assert!(connect(&registry, "mallory").is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_drained_elsewhere_stays_so() {
+        let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
+        registry.hear(OTHER, vec![WorkerStatus { drained: true, ..status(true, 0) }]);
+        registry.drain_if_here(&worker, false);
+        assert_eq!(registry.drained_elsewhere(&worker), Some(true), "its server is asked");
+        tokio::time::advance(LEASE * 2).await;
+        registry.remove_expired();
+        assert!(!registry.list()[0].connected);
+        registry.drain_if_here(&worker, false);
+        assert_eq!(registry.drained_elsewhere(&worker), Some(false), "its server is gone");
+        registry.drain_if_here(&worker, true);
+        let session = connect(&registry, "worker").unwrap();
+        assert!(registry.statuses()[0].drained);
+        assert!(registry.set_drained(&session.worker, false) && !registry.statuses()[0].drained);
+    }
+}

@@ -1,0 +1,51 @@
+//! A worker, as it declares itself, as operators see it, and as servers tell each other of it.
+
+use std::sync::Arc;
+
+use courant_joblog::ids::WorkerId;
+use tokio::time::Duration;
+
+/// What a worker declares in its hello.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCapabilities {
+    /// The kinds of work it takes.
+    pub kinds: Arc<[Box<str>]>,
+    /// Jobs it takes at once.
+    pub slots: u32,
+    /// Name and version of its program.
+    pub software: Box<str>,
+    /// Whether it takes parts of documents that others do.
+    pub takes_parts: bool,
+}
+
+/// A worker as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerSummary {
+    pub worker: WorkerId,
+    pub capabilities: WorkerCapabilities,
+    /// Whether its stream is open.
+    pub connected: bool,
+    /// Whether it is to take nothing new.
+    pub drained: bool,
+    /// How long ago something was received from it.
+    pub silence: Duration,
+}
+
+/// A server, for as long as it runs: a random number of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub u64);
+
+/// What a server knows of a worker that is connected to it, or was last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerStatus {
+    pub worker: WorkerId,
+    /// Whose token it came with.
+    pub subject: Box<str>,
+    pub capabilities: WorkerCapabilities,
+    /// Whether its stream is open.
+    pub connected: bool,
+    /// Whether it is to take nothing new.
+    pub drained: bool,
+    /// How long ago something was received from it.
+    pub silence: Duration,
+}
