@@ -97,6 +97,7 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc;
+    use tokio::time::Duration;
 
     use super::super::{OUTBOX, Session};
     use super::*;
