@@ -1,5 +1,7 @@
 //! The laws of who is free, who is late and who is lost.
 
+use std::sync::Arc;
+
 use courant_joblog::ids::JobId;
 
 use super::confirmed::REMEMBERED;
