@@ -20,7 +20,7 @@ pub const ANYBODYS_AFTER: Duration = Duration::from_millis(250);
 /// How servers divide the jobs that wait.
 #[derive(Clone, Debug)]
 pub struct Affinity {
-    /// This server.
+    /// The id of the server that asks, which is one of those in `free` while it has free slots.
     pub server: u64,
     /// Free slots of each server with some, this one too, of each kind.
     pub free: BTreeMap<Box<str>, BTreeMap<u64, u32>>,

@@ -38,7 +38,7 @@ pub trait FollowedElsewhere: Send + Sync {
     async fn is_followed(&self, job: &JobId) -> bool;
 }
 
-/// No other server.
+/// For a log that only one server can have open.
 #[derive(Clone, Copy, Debug)]
 pub struct Nowhere;
 

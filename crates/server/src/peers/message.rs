@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::progress_outbox::Update;
 use crate::worker::registry::{ServerId, WorkerCapabilities, WorkerStatus};
 
-/// Told to all servers.
+/// Goes to all servers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerMessage {
     /// Who speaks: a random number of its own for each start.

@@ -36,7 +36,7 @@ pub struct Peers {
     heard: Notify,
 }
 
-/// Another server.
+/// What is known of another server.
 pub(super) struct Other {
     name: String,
     heard: Instant,
