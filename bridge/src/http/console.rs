@@ -31,8 +31,9 @@ pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Result<Resp
             Err(ApiError::new(Code::NotFound, "there is nothing at this path"))
         }
         None => {
-            let index = (app.config.console)(INDEX)
-                .ok_or_else(|| ApiError::new(Code::NotFound, "the console is not built in"))?;
+            let index = (app.config.console)(INDEX).ok_or_else(|| {
+                ApiError::new(Code::NotFound, "this program was built without the console; `make build` builds it in")
+            })?;
             Ok(file_response(INDEX, index, known))
         }
     }
