@@ -49,7 +49,7 @@ impl Elsewhere {
     }
 
     /// Whether messages of other servers may not arrive.
-    pub(super) fn is_deaf(&self, lease: Duration) -> bool {
+    pub(super) fn may_miss_messages(&self, lease: Duration) -> bool {
         self.itself.is_some_and(|heard| heard.elapsed() > lease / 2)
     }
 
@@ -99,7 +99,8 @@ impl Elsewhere {
             let slots = remote.status.capabilities.slots;
             self.total = self.total.saturating_add(slots);
             for kind in remote.status.capabilities.kinds.iter() {
-                *self.slots.entry(kind.clone()).or_default() += slots;
+                let of_kind = self.slots.entry(kind.clone()).or_default();
+                *of_kind = of_kind.saturating_add(slots);
             }
         }
     }

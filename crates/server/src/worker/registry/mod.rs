@@ -265,7 +265,7 @@ impl Registry {
         let inner = self.inner.lock();
         let seen = match inner.workers.get(worker) {
             Some(worker) => attempt.and_then(|attempt| worker.since(attempt)).max(Some(worker.last_seen)),
-            None if inner.elsewhere.is_deaf(self.lease) => return false,
+            None if inner.elsewhere.may_miss_messages(self.lease) => return false,
             None => inner.elsewhere.renewed(worker),
         };
         seen.max(Some(inner.floor)).is_some_and(|seen| seen.elapsed() > self.lease)

@@ -59,7 +59,8 @@ impl Registry {
         let mut free: BTreeMap<Box<str>, BTreeMap<u64, u32>> = BTreeMap::new();
         let mut add = |server: ServerId, of: &[Box<str>], slots: u32| {
             for kind in of.iter().filter(|kind| slots > 0 && kinds.contains(kind)) {
-                *free.entry(kind.clone()).or_default().entry(server.0).or_default() += slots;
+                let of_server = free.entry(kind.clone()).or_default().entry(server.0).or_default();
+                *of_server = of_server.saturating_add(slots);
             }
         };
         for (id, worker) in inner.workers.iter().filter(|(_, worker)| worker.can_be_given_jobs(inner.floor, self.lease))
