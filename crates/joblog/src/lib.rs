@@ -5,6 +5,7 @@
 //! - [`log`]: the [`Log`](log::Log) trait with its invariants, and [`memory`] and [`sqlite`], its engines.
 //! - [`recent`]: the newest entries in memory, for engines.
 //! - [`packed`]: a job in few bytes, for who keeps many.
+//! - [`notes`]: small things that those servers share beside jobs.
 //! - [`peers`]: messages between servers that have one log open.
 //!
 //! This crate knows neither gRPC nor JSON nor HTTP.
@@ -19,6 +20,7 @@ pub mod job;
 pub mod latest;
 pub mod log;
 pub mod memory;
+pub mod notes;
 pub mod packed;
 pub mod peers;
 pub mod recent;

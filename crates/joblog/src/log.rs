@@ -44,6 +44,7 @@ use crate::event::Event;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::job::Job;
 pub use crate::latest::Latest;
+use crate::notes::Notes;
 use crate::peers::Peers;
 
 /// What entries are about. Engines that need text (files, subjects) use [`Key::encode`].
@@ -233,6 +234,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// Carries messages between the servers that have the log open. None when only one can.
     fn peers(&self) -> Option<Arc<dyn Peers>> {
+        None
+    }
+
+    /// What the servers that have the log open share beside jobs. None when only one can.
+    fn notes(&self) -> Option<Arc<dyn Notes>> {
         None
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::codec;
 use crate::ids::{JobId, Owner, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Epoch, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use crate::notes::{self, Note, NoteKey, Notes, Put};
 use crate::peers::{LocalPeers, Peers};
 
 /// A log in memory.
@@ -18,9 +19,22 @@ use crate::peers::{LocalPeers, Peers};
 pub struct MemoryLog {
     info: LogInfo,
     history_per_job: usize,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     head: watch::Sender<Revision>,
-    peers: Option<Arc<LocalPeers>>,
+    /// What servers share that have it open together.
+    shared: Option<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    peers: Arc<LocalPeers>,
+    notes: Arc<MemoryNotes>,
+}
+
+#[derive(Debug)]
+struct MemoryNotes {
+    state: Arc<Mutex<State>>,
+    arrived: watch::Sender<Revision>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +44,7 @@ struct State {
     jobs: HashMap<JobId, Vec<Revision>>,
     blobs: HashMap<JobId, HashMap<Box<str>, Bytes>>,
     trimmed: Trimmed,
+    notes: BTreeMap<Revision, (NoteKey, Bytes)>,
 }
 
 #[derive(Debug, Default)]
@@ -56,15 +71,25 @@ impl MemoryLog {
         Self {
             info: LogInfo { epochs: vec![Epoch::begin(Revision::ZERO)] },
             history_per_job: per_job.max(1),
-            state: Mutex::default(),
+            state: Arc::default(),
             head: watch::Sender::new(Revision::ZERO),
-            peers: None,
+            shared: None,
         }
     }
 
     /// An empty log that several servers of this process share.
     pub fn shared() -> Self {
-        Self { peers: Some(Arc::default()), ..Self::new() }
+        let log = Self::new();
+        let notes = MemoryNotes { state: log.state.clone(), arrived: watch::Sender::new(Revision::ZERO) };
+        Self { shared: Some(Shared { peers: Arc::default(), notes: Arc::new(notes) }), ..log }
+    }
+
+    /// Called while the state is locked, so that it never goes back.
+    fn announce(&self, newest: Revision) {
+        self.head.send_replace(newest);
+        if let Some(shared) = &self.shared {
+            shared.notes.arrived.send_replace(newest);
+        }
     }
 }
 
@@ -74,17 +99,19 @@ impl Log for MemoryLog {
         let checked = Checked::of(append)?;
         let mut state = self.state.lock();
         let newest = state.append_checked(checked, self.history_per_job)?;
-        self.head.send_replace(newest);
+        self.announce(newest);
         Ok(newest)
     }
 
     async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Revision, AppendError>> {
         let checked: Vec<_> = appends.into_iter().map(Checked::of).collect();
         let mut state = self.state.lock();
-        let outcomes =
+        let outcomes: Vec<_> =
             checked.into_iter().map(|checked| state.append_checked(checked?, self.history_per_job)).collect();
         // One announcement, after the last.
-        self.head.send_if_modified(|head| std::mem::replace(head, state.last) != state.last);
+        if outcomes.iter().any(Result::is_ok) {
+            self.announce(state.last);
+        }
         outcomes
     }
 
@@ -143,7 +170,7 @@ impl Log for MemoryLog {
         }
         state.blobs.remove(&key.job);
         let revision = state.push(key.clone(), Record::Forgotten);
-        self.head.send_replace(revision);
+        self.announce(revision);
         Ok(revision)
     }
 
@@ -161,7 +188,53 @@ impl Log for MemoryLog {
     }
 
     fn peers(&self) -> Option<Arc<dyn Peers>> {
-        self.peers.clone().map(|peers| peers as Arc<dyn Peers>)
+        self.shared.as_ref().map(|shared| shared.peers.clone() as Arc<dyn Peers>)
+    }
+
+    fn notes(&self) -> Option<Arc<dyn Notes>> {
+        self.shared.as_ref().map(|shared| shared.notes.clone() as Arc<dyn Notes>)
+    }
+}
+
+#[async_trait]
+impl Notes for MemoryNotes {
+    async fn put(&self, key: &NoteKey, bytes: Bytes, put: Put) -> Result<Revision, AppendError> {
+        notes::check(&bytes)?;
+        let mut state = self.state.lock();
+        let there = state.notes.iter().find(|(_, (known, _))| known == key).map(|(revision, _)| *revision);
+        if let Some(actual) = there {
+            if put == Put::IfAbsent {
+                return Err(AppendError::Conflict { actual: Some(actual) });
+            }
+            state.notes.remove(&actual);
+        }
+        state.last = Revision(state.last.0 + 1);
+        let revision = state.last;
+        state.notes.insert(revision, (key.clone(), bytes));
+        self.arrived.send_replace(revision);
+        Ok(revision)
+    }
+
+    async fn read(&self, after: Revision, up_to: Revision, limit: usize) -> Result<Vec<Note>, ReadError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let state = self.state.lock();
+        let notes = state.notes.range((Excluded(after), Unbounded)).take_while(|(revision, _)| **revision <= up_to);
+        let notes = notes.map(|(revision, (_, bytes))| Note { revision: *revision, bytes: bytes.clone() });
+        Ok(notes.take(limit.max(1)).collect())
+    }
+
+    fn arrived(&self) -> watch::Receiver<Revision> {
+        self.arrived.subscribe()
+    }
+
+    async fn remove(&self, key: &NoteKey) -> Result<(), AppendError> {
+        self.state.lock().notes.retain(|_, (known, _)| known != key);
+        Ok(())
+    }
+
+    async fn remove_older(&self, kind: &'static str, than: Revision) -> Result<(), AppendError> {
+        self.state.lock().notes.retain(|revision, (key, _)| key.kind != kind || *revision >= than);
+        Ok(())
     }
 }
 
@@ -234,7 +307,7 @@ mod tests {
     use super::*;
 
     fn fresh() -> (Arc<dyn Log>, ()) {
-        (Arc::new(MemoryLog::new()), ())
+        (Arc::new(MemoryLog::shared()), ())
     }
 
     fn short() -> (Arc<dyn Log>, ()) {
@@ -242,4 +315,6 @@ mod tests {
     }
 
     crate::conformance!(fresh(), short());
+
+    crate::conformance_of_notes!(fresh());
 }

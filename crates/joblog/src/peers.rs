@@ -12,6 +12,8 @@ pub const INBOX: usize = 1024;
 pub enum Subject {
     /// Which servers there are, and which workers each of them hears.
     Servers,
+    /// Which bridges there are, and who is connected to them.
+    Presence,
     /// Progress of the jobs of a partition that is not in the log.
     Progress(u8),
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::ids::{JobId, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError};
+use crate::notes::Notes;
 use crate::peers::Peers;
 
 /// Is a [`Log`] that passes everything on to the inner one. Override what is to be different.
@@ -118,6 +119,10 @@ impl<W: LogWrapper> Log for W {
 
     fn peers(&self) -> Option<Arc<dyn Peers>> {
         self.inner().peers()
+    }
+
+    fn notes(&self) -> Option<Arc<dyn Notes>> {
+        self.inner().notes()
     }
 
     async fn probe(&self) -> Result<(), AppendError> {

@@ -50,7 +50,7 @@ fn on_connection(server: &Server) {
 }
 
 async fn deliver(server: &Server, view: &View, following: &watch::Sender<bool>) -> Result<Infallible, Unavailable> {
-    let filter = vec![server.subjects.jobs(), server.subjects.dropped()];
+    let filter = vec![server.subjects.jobs(), server.subjects.notes(), server.subjects.dropped()];
     let from = DeliverPolicy::ByStartSequence { start_sequence: view.seen() + 1 };
     let mut tail = Tail::open(server, filter, from, false).await?;
     following.send_replace(true);

@@ -18,6 +18,7 @@ mod durability;
 mod follow;
 mod load;
 mod message;
+mod notes;
 mod options;
 mod peers;
 mod publish;
@@ -44,6 +45,7 @@ use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::log::{
     Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record, token,
 };
+use courant_joblog::notes::Notes;
 use courant_joblog::peers::Peers;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -51,6 +53,7 @@ use tokio::time::Instant;
 
 use self::append::{Appender, Task};
 use self::connect::{Connection, connect};
+use self::notes::NatsNotes;
 pub use self::options::{Login, OpenError, Options, Tls};
 use self::peers::NatsPeers;
 use self::publish::{Outgoing, Publisher};
@@ -112,7 +115,9 @@ impl NatsLog {
         let epochs = settings::epochs(&found.config).ok_or_else(foreign)?;
         let history = u64::try_from(found.config.max_messages_per_subject).unwrap_or(u64::MAX);
         let (heads, applied) = load::heads(&server, history).await.map_err(failed)?;
-        let view = Arc::new(View::new(heads, applied, options.recent_entries, options.recent_bytes));
+        let note = server.leader_last(&server.subjects.notes()).await.map_err(failed)?;
+        let note = note.map_or(0, |note| note.sequence);
+        let view = Arc::new(View::new(heads, applied, note, options.recent_entries, options.recent_bytes));
         let behind = Arc::new(Notify::new());
         let mut tasks = JoinSet::new();
         let (report, following) = watch::channel(false);
@@ -255,6 +260,10 @@ impl Log for NatsLog {
 
     fn peers(&self) -> Option<Arc<dyn Peers>> {
         Some(self.peers.clone())
+    }
+
+    fn notes(&self) -> Option<Arc<dyn Notes>> {
+        Some(Arc::new(NatsNotes(self.appender.clone())))
     }
 
     fn full(&self) -> Option<watch::Receiver<bool>> {

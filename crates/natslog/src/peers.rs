@@ -23,6 +23,7 @@ impl NatsPeers {
     fn name(&self, subject: Subject) -> String {
         match subject {
             Subject::Servers => format!("{}servers", self.prefix),
+            Subject::Presence => format!("{}presence", self.prefix),
             Subject::Progress(partition) => format!("{}progress.{partition:02}", self.prefix),
         }
     }

@@ -6,6 +6,7 @@ use async_nats::jetstream::{self, message::PublishMessage};
 use bytes::Bytes;
 use courant_joblog::ids::Revision;
 use courant_joblog::log::AppendError;
+use courant_joblog::notes::Put;
 
 use crate::message::{About, EXPECT};
 use crate::server::Server;
@@ -176,6 +177,15 @@ impl Publisher {
         headers.insert(EXPECT_OF, job);
         let _alone = self.sending.lock().await;
         let message = PublishMessage::build().headers(headers).payload(bytes);
+        Sent(self.server.context.send_publish(subject, message).await)
+    }
+
+    pub(crate) async fn send_note(&self, subject: String, bytes: Bytes, put: Put) -> Sent {
+        let message = PublishMessage::build().payload(bytes);
+        let message = match put {
+            Put::Replace => message.header(ROLLUP, "sub"),
+            Put::IfAbsent => message.header(EXPECT, "0"),
+        };
         Sent(self.server.context.send_publish(subject, message).await)
     }
 

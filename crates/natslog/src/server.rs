@@ -77,7 +77,14 @@ impl Server {
 
     /// Messages of a subject, which may have wildcards, after `after` and in order, as far as the node that answers has them.
     /// Fewer than `limit` are there, or a page is full.
-    pub(crate) async fn page(&self, subject: &str, after: u64, limit: usize) -> Result<Vec<Stored>, Unavailable> {
+    /// `read` makes of a message what it stands for, by its subject, revision, headers and payload.
+    pub(crate) async fn page<T>(
+        &self,
+        subject: &str,
+        after: u64,
+        limit: usize,
+        read: impl Fn(&str, u64, &HeaderMap, bytes::Bytes) -> Option<T>,
+    ) -> Result<Vec<T>, Unavailable> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(Unavailable::of)?;
         let request = PageRequest { seq: after + 1, next_by_subj: subject, batch: limit, max_bytes: PAGE_BYTES };
@@ -89,7 +96,7 @@ impl Server {
             let answer = tokio::time::timeout(self.timeout, answers.next()).await;
             let Ok(Some(message)) = answer else { return Err(Unavailable("no page came".into())) };
             match message.status {
-                None => page.extend(self.of_page(message)),
+                None => page.extend(of_page(message, &read)),
                 // The end of the page; nothing there.
                 Some(status) if status.as_u16() == 204 || status == StatusCode::NOT_FOUND => return Ok(page),
                 Some(StatusCode::NO_RESPONDERS) => return Err(Unavailable("the stream is not there".into())),
@@ -98,11 +105,11 @@ impl Server {
         }
     }
 
-    fn of_page(&self, message: Message) -> Option<Stored> {
-        let headers = message.headers?;
-        let revision = headers.get_last(NATS_SEQUENCE)?.as_str().parse().ok()?;
-        let subject = headers.get_last(NATS_SUBJECT)?.as_str().to_owned();
-        self.stored(&subject, revision, &headers, message.payload)
+    /// Entries of jobs, as [`Server::page`].
+    pub(crate) async fn entries(&self, subject: &str, after: u64, limit: usize) -> Result<Vec<Stored>, Unavailable> {
+        let read =
+            |subject: &str, revision, headers: &HeaderMap, payload| self.stored(subject, revision, headers, payload);
+        self.page(subject, after, limit, read).await
     }
 
     /// An entry out of a message that was asked for.
@@ -121,6 +128,9 @@ impl Server {
                 Some(stored) => Incoming::Entry(stored),
                 None => Incoming::Other,
             };
+        }
+        if self.subjects.is_note(&message.subject) {
+            return Incoming::Note;
         }
         let dropped = (*message.subject == *self.subjects.dropped()).then(|| up_to(&message.payload)).flatten();
         dropped.map_or(Incoming::Other, Incoming::Dropped)
@@ -156,6 +166,12 @@ impl Server {
             },
         }
     }
+}
+
+fn of_page<T>(message: Message, read: impl Fn(&str, u64, &HeaderMap, bytes::Bytes) -> Option<T>) -> Option<T> {
+    let headers = message.headers?;
+    let revision = headers.get_last(NATS_SEQUENCE)?.as_str().parse().ok()?;
+    read(headers.get_last(NATS_SUBJECT)?.as_str(), revision, &headers, message.payload)
 }
 
 fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<StreamMessage>, Unavailable> {

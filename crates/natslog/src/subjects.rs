@@ -5,12 +5,14 @@
 //! | --- | --- |
 //! | `<stream>.job.<partition>.<owner>.<job>` | entries of a job |
 //! | `<stream>.blob.<partition>.<owner>.<job>.<name>` | a blob |
+//! | `<stream>.note.<kind>.<partition>.<user>.<name>` | a note |
 //! | `<stream>.dropped` | up to where tombstones are gone |
 //!
 //! What comes from outside is encoded and bounded by [`Key::encode`]: no wildcard, no dot, at most 64 bytes a token.
 
 use courant_joblog::ids::{JobId, Owner};
 use courant_joblog::log::{Key, token};
+use courant_joblog::notes::NoteKey;
 
 /// Makes subjects of one stream, and takes them apart.
 #[derive(Clone, Debug)]
@@ -57,6 +59,23 @@ impl Subjects {
         format!("{}.blob.{owner}.{job}.*", self.stream)
     }
 
+    pub(crate) fn note(&self, key: &NoteKey) -> String {
+        format!("{}.note.{}", self.stream, key.encode())
+    }
+
+    /// All notes.
+    pub(crate) fn notes(&self) -> String {
+        format!("{}.note.>", self.stream)
+    }
+
+    pub(crate) fn notes_of(&self, kind: &str) -> String {
+        format!("{}.note.{kind}.>", self.stream)
+    }
+
+    pub(crate) fn is_note(&self, subject: &str) -> bool {
+        subject.strip_prefix(&*self.stream).is_some_and(|rest| rest.starts_with(".note."))
+    }
+
     pub(crate) fn dropped(&self) -> String {
         format!("{}.dropped", self.stream)
     }
@@ -85,6 +104,10 @@ mod tests {
             let (owner, job) = subjects.parse(&subject).unwrap();
             assert_eq!((subjects.of_job(owner, job), job), (subject.clone(), &*token(hostile)));
             assert_eq!(subjects.blob(owner, &key.job, hostile).split('.').count(), 6);
+            let note = NoteKey { kind: "read", user: hostile.into(), name: hostile.into() };
+            let subject = subjects.note(&note);
+            assert_eq!((subject.split('.').count(), subject.contains(['*', '>'])), (6, false));
+            assert!(subjects.is_note(&subject) && subjects.parse(&subject).is_none());
         }
         assert_eq!(subjects.parse("courant.blob.01.a.b.c"), None);
     }

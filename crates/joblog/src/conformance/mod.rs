@@ -12,6 +12,7 @@
 pub mod blobs;
 pub mod compare;
 pub mod many;
+pub mod notes;
 pub mod order;
 pub mod reading;
 pub mod removal;
@@ -80,6 +81,21 @@ macro_rules! conformance {
             $crate::conformance::$module::$test(log).await;
         }
     )+};
+}
+
+/// One test for each invariant of notes and engine that has them.
+#[macro_export]
+macro_rules! conformance_of_notes {
+    ($fresh:expr) => {
+        $crate::conformance!(@each $fresh,
+            notes::notes_and_entries_are_in_one_order,
+            notes::a_note_takes_the_place_of_the_one_with_its_key,
+            notes::a_note_that_must_be_the_first_is_put_once,
+            notes::notes_are_read_in_pages_up_to_a_revision,
+            notes::removed_notes_are_gone_and_others_are_not,
+            notes::a_note_that_is_too_large_is_refused,
+        );
+    };
 }
 
 /// Appends a first entry of a job.

@@ -20,6 +20,8 @@ use crate::message::Stored;
 #[derive(Clone, Debug)]
 pub(crate) enum Incoming {
     Entry(Stored),
+    /// Read when it is asked for.
+    Note,
     /// Tombstones up to this revision are about to go.
     Dropped(u64),
     /// Nothing of ours.
@@ -33,6 +35,8 @@ pub(crate) struct View {
     /// `None` when the log has stopped.
     announce: Mutex<Option<watch::Sender<Revision>>>,
     head: watch::Receiver<Revision>,
+    /// Everything up to here has arrived: beyond the head where notes are.
+    arrived: watch::Sender<Revision>,
     /// Who waits for an append of this id to arrive.
     waiting: Mutex<FxHashMap<u64, oneshot::Sender<Revision>>>,
     /// Why the log has stopped.
@@ -47,6 +51,8 @@ struct State {
     open: Vec<Stored>,
     /// Messages up to here have arrived.
     seen: u64,
+    /// The newest note that has arrived.
+    newest_note: u64,
     /// Entries up to here are in `heads` and announced.
     applied: u64,
     recent_entries: usize,
@@ -83,15 +89,23 @@ impl Drop for Arrival<'_> {
 }
 
 impl View {
-    /// As of revision `applied`.
-    pub(crate) fn new(heads: Heads, applied: u64, recent_entries: usize, recent_bytes: usize) -> Self {
+    /// As of revision `applied`. `newest_note`: the newest of the notes up to there, or a later one.
+    pub(crate) fn new(
+        heads: Heads,
+        applied: u64,
+        newest_note: u64,
+        recent_entries: usize,
+        recent_bytes: usize,
+    ) -> Self {
         let (announce, head) = watch::channel(Revision(applied));
         let recent = Ring::new(Revision(applied), recent_entries, recent_bytes);
-        let state = State { heads, recent, open: Vec::new(), seen: applied, applied, recent_entries, recent_bytes };
+        let (open, seen) = (Vec::new(), applied);
+        let state = State { heads, recent, open, seen, newest_note, applied, recent_entries, recent_bytes };
         Self {
             state: RwLock::new(state),
             announce: Mutex::new(Some(announce)),
             head,
+            arrived: watch::Sender::new(Revision(applied)),
             waiting: Mutex::default(),
             stopped: watch::Sender::new(None),
         }
@@ -108,7 +122,14 @@ impl View {
             state.seen = revision;
             match message {
                 Incoming::Entry(stored) => state.push(stored, &mut done),
-                Incoming::Dropped(up_to) => state.heads.drop_tombstones(up_to),
+                Incoming::Note => {
+                    state.close();
+                    state.newest_note = state.newest_note.max(revision);
+                }
+                Incoming::Dropped(up_to) => {
+                    state.close();
+                    state.heads.drop_tombstones(up_to);
+                }
                 Incoming::Other => {}
             }
         }
@@ -117,6 +138,8 @@ impl View {
         if let Some(announce) = &*self.announce.lock() {
             announce.send_if_modified(|head| std::mem::replace(head, applied) != applied);
         }
+        let arrived = Revision(state.open.first().map_or(state.seen, |open| open.revision - 1));
+        self.arrived.send_if_modified(|known| std::mem::replace(known, arrived) != arrived);
         drop(state);
         let mut waiting = self.waiting.lock();
         for (id, revision) in done {
@@ -174,6 +197,15 @@ impl View {
         self.state.read().seen
     }
 
+    /// The newest note that has arrived, or was there at opening.
+    pub(crate) fn newest_note(&self) -> u64 {
+        self.state.read().newest_note
+    }
+
+    pub(crate) fn arrived(&self) -> watch::Receiver<Revision> {
+        self.arrived.subscribe()
+    }
+
     pub(crate) fn applied(&self) -> Revision {
         *self.head.borrow()
     }
@@ -210,10 +242,10 @@ impl View {
 }
 
 impl State {
-    /// Takes in an entry; those of one append together, when its last is here. Names appends that are complete.
+    /// Takes in an entry; those of one append together, when its last is here, or when something else follows: the rest was removed
+    /// before it arrived. Names appends that are complete.
     fn push(&mut self, stored: Stored, done: &mut Vec<(u64, Revision)>) {
         if self.open.last().is_some_and(|before| before.about.id != stored.about.id) {
-            // The rest was removed before it arrived.
             self.close();
         }
         let (id, left, revision) = (stored.about.id, stored.about.left, Revision(stored.revision));

@@ -23,6 +23,7 @@ mod on_one_node {
     }
 
     courant_joblog::conformance!(log(|_| {}).await, log(short).await);
+    courant_joblog::conformance_of_notes!(log(|_| {}).await);
 
     /// Readers cross from the stream to memory.
     mod with_little_memory {
@@ -52,6 +53,7 @@ mod on_three_nodes {
         THREE.log(|| Cluster::three(Sync::Always), change).await
     }
 
+    courant_joblog::conformance_of_notes!(log(|_| {}).await);
     courant_joblog::conformance!(
         log(|_| {}).await,
         log(|options| {
