@@ -43,8 +43,8 @@ pub struct BridgeRegistration<C> {
 impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
     pub async fn run(&self) {
         let mut backoff = Backoff::new(FIRST_PAUSE, self.times.backoff);
-        loop {
-            if let Err(error) = self.register(&mut backoff).await {
+        for stream in 1.. {
+            if let Err(error) = self.register(stream, &mut backoff).await {
                 tracing::debug!(%error, losses = backoff.failures(), "presence stream lost, retrying");
             }
             self.presence.server_lost();
@@ -53,14 +53,15 @@ impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
         }
     }
 
-    async fn register(&self, backoff: &mut Backoff) -> Result<(), ApiError> {
+    async fn register(&self, stream: u64, backoff: &mut Backoff) -> Result<(), ApiError> {
         let (out, inbox) = mpsc::channel(IN_FLIGHT);
         let request = self.server.stream_own(ReceiverStream::new(inbox))?;
         let hello = BridgeHello {
             bridge_id: self.bridge.to_string(),
             software: concat!("courant-bridge/", env!("CARGO_PKG_VERSION")).to_owned(),
+            stream,
         };
-        // There is slot for it.
+        // There is room for it.
         let _ = out.send(message(Message::Hello(hello))).await;
         let sent = self.server.system_presence().attend(request).await?.into_inner();
         backoff.reset();

@@ -19,13 +19,13 @@ const LAYERS: [&str; 18] = [
     "sampled",
     // Services.
     "worker",
+    "notifications presence",
     // Other servers on the same log.
     "peers",
     "jobs",
     "uploads",
     "positions",
     "admin queue",
-    "notifications presence",
     // Start, run, stop.
     "server",
     "lib",

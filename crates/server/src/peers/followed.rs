@@ -23,7 +23,7 @@ impl FollowedElsewhere for Peers {
         let question = fastrand::u64(..);
         self.questions.lock().insert(question, Waiting(sender));
         let answered = async {
-            self.tell(Content::WhoFollows { question, job: job.to_string() }).await;
+            self.send(Content::WhoFollows { question, job: job.to_string() }).await;
             while let Some((server, followed)) = answers.recv().await {
                 silent.remove(&server);
                 if followed || silent.is_empty() {
@@ -45,10 +45,10 @@ impl Peers {
         let indexes = Indexes { unwatched: projections.unwatched.clone(), batches: projections.batches.clone() };
         let current = self.services.engine.read(|view| view.unfinished(job).map(|current| current.job.clone()));
         let followed = current.is_some_and(|job| indexes.is_followed(&self.services.engine, &job));
-        self.tell(Content::Follows { question, followed }).await;
+        self.send(Content::Follows { question, followed }).await;
     }
 
-    pub(super) fn take_answer(&self, server: ServerId, question: u64, followed: bool) {
+    pub(super) fn receive_answer(&self, server: ServerId, question: u64, followed: bool) {
         if let Some(Waiting(sender)) = self.questions.lock().get(&question) {
             // Who asked may have given up.
             let _ = sender.send((server, followed));

@@ -17,7 +17,7 @@ use crate::worker::registry::{ServerId, WorkerCapabilities, WorkerStatus};
 /// Goes to all servers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerMessage {
-    /// Who speaks: a random number of its own for each start.
+    /// Who sends it: a random number of its own for each start.
     pub server: u64,
     /// What operators call it.
     pub name: String,
@@ -33,7 +33,7 @@ pub enum Content {
         worker: String,
         drained: bool,
     },
-    /// A server that has just come asks the others to speak.
+    /// A server that has just come asks the others for their workers.
     Ask,
     /// Whether somebody follows a job. `question` is in the answers.
     WhoFollows {

@@ -1,4 +1,4 @@
-//! This server among the others: what it says of its workers, and what it hears.
+//! This server among the others: what it sends of its workers, and what it receives.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,21 +6,25 @@ use std::sync::Arc;
 use courant_joblog::ids::{JobId, WorkerId};
 use courant_joblog::peers::{self, Subject};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 
 use super::message::{Content, ServerMessage, WorkerMessage, decode, encode};
 use super::question::Waiting;
 use crate::error::Error;
+use crate::presence::registry::PresenceRegistry;
 use crate::services::Services;
 use crate::worker::registry::{Registry, ServerId, WorkerStatus};
 
 /// Workers in one message.
 const WORKERS_AT_ONCE: usize = 500;
-/// Changes within this time are told together.
+/// Changes within this time are sent together.
 const GATHERED: Duration = Duration::from_millis(20);
 /// How long another server may take to do what it is asked.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// After a start the others have said by then that they are there.
+pub(super) const OTHERS_KNOWN_AFTER: Duration = Duration::from_secs(2);
 
 /// This server among the others.
 pub struct Peers {
@@ -32,8 +36,14 @@ pub struct Peers {
     pub(super) others: Mutex<HashMap<ServerId, Other>>,
     /// Questions that are not answered yet.
     pub(super) questions: Mutex<HashMap<u64, Waiting>>,
-    /// Notified when another server has spoken.
-    heard: Notify,
+    pub(super) started: Instant,
+    /// Changes when another server has come or gone, and once when the others are known.
+    pub(super) membership: watch::Sender<()>,
+    /// Notified when another server has sent something.
+    received: Notify,
+    pub(super) presence: Arc<PresenceRegistry>,
+    /// Notified when another server needs all that is known here of presence.
+    pub(super) snapshot_wanted: Notify,
 }
 
 /// What is known of another server.
@@ -44,18 +54,38 @@ pub(super) struct Other {
 
 impl Peers {
     /// None where no other server can have the log open.
-    pub fn new(services: Arc<Services>, registry: Arc<Registry>) -> Option<Arc<Self>> {
+    pub fn new(services: Arc<Services>, registry: Arc<Registry>, presence: Arc<PresenceRegistry>) -> Option<Arc<Self>> {
         let messages = services.engine.log.peers()?;
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = services.config.server_name.clone().unwrap_or_else(host);
-        let (others, questions, heard) = (Mutex::default(), Mutex::default(), Notify::new());
-        Some(Arc::new(Self { messages, services, registry, name, others, questions, heard }))
+        Some(Arc::new(Self {
+            messages,
+            services,
+            registry,
+            name,
+            others: Mutex::default(),
+            questions: Mutex::default(),
+            started: Instant::now(),
+            membership: watch::Sender::new(()),
+            received: Notify::new(),
+            presence,
+            snapshot_wanted: Notify::new(),
+        }))
     }
 
-    /// Speaks and listens for ever.
+    /// Sends and receives for ever.
     pub async fn run(self: Arc<Self>) {
-        let heard = self.messages.subscribe(Subject::Servers).await;
-        tokio::join!(self.listen(heard), self.speak(), self.send_progress(), self.receive_progress());
+        // First, so that no answer is missed.
+        let received = self.messages.subscribe(Subject::Servers).await;
+        let presence = self.messages.subscribe(Subject::Presence).await;
+        let workers = async { tokio::join!(self.receive(received), self.announce()) };
+        let progress = async { tokio::join!(self.send_progress(), self.receive_progress()) };
+        let presence = async { tokio::join!(self.send_presence(), self.receive_presence(presence)) };
+        let others_known = async {
+            tokio::time::sleep_until(self.started + OTHERS_KNOWN_AFTER).await;
+            self.membership.send_replace(());
+        };
+        tokio::join!(workers, progress, presence, others_known);
     }
 
     /// Drains or resumes a worker of another server. `false` when no server knows it.
@@ -64,11 +94,11 @@ impl Peers {
             return Ok(false);
         }
         let answered = async {
-            self.tell(Content::Drain { worker: worker.to_string(), drained }).await;
+            self.send(Content::Drain { worker: worker.to_string(), drained }).await;
             loop {
-                let heard = self.heard.notified();
+                let received = self.received.notified();
                 match self.registry.drained_elsewhere(worker) {
-                    Some(known) if known != drained => heard.await,
+                    Some(known) if known != drained => received.await,
                     // None: it has come here meanwhile, and is asked itself.
                     found => return found.is_some() || self.registry.set_drained(worker, drained),
                 }
@@ -78,8 +108,8 @@ impl Peers {
     }
 
     /// Tells of workers whenever that changes, and often enough for their leases.
-    async fn speak(&self) {
-        self.tell(Content::Ask).await;
+    async fn announce(&self) {
+        self.send(Content::Ask).await;
         let mut ticks = tokio::time::interval(self.services.config.lease / 6);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -87,16 +117,16 @@ impl Peers {
                 _ = ticks.tick() => self.forget_silent(),
                 () = self.registry.changed.notified() => tokio::time::sleep(GATHERED).await,
             }
-            self.tell_workers().await;
+            self.send_workers().await;
         }
     }
 
     /// Also when there are none: so the others know that this server is there, and this one that messages arrive.
-    async fn tell_workers(&self) {
+    async fn send_workers(&self) {
         let mut workers: Vec<WorkerMessage> = self.registry.statuses().iter().map(WorkerMessage::from).collect();
         loop {
             let rest = workers.split_off(workers.len().min(WORKERS_AT_ONCE));
-            self.tell(Content::Workers(workers)).await;
+            self.send(Content::Workers(workers)).await;
             if rest.is_empty() {
                 return;
             }
@@ -104,42 +134,42 @@ impl Peers {
         }
     }
 
-    pub(super) async fn tell(&self, content: Content) {
+    pub(super) async fn send(&self, content: Content) {
         let name = self.name.clone();
         if let Some(message) = encode(&ServerMessage { server: self.registry.server.0, name, content }) {
             self.messages.publish(Subject::Servers, message).await;
         }
     }
 
-    async fn listen(&self, mut heard: mpsc::Receiver<bytes::Bytes>) {
-        while let Some(message) = heard.recv().await {
+    async fn receive(&self, mut received: mpsc::Receiver<bytes::Bytes>) {
+        while let Some(message) = received.recv().await {
             let Some(ServerMessage { server, name, content }) = decode(&message) else { continue };
             let server = ServerId(server);
             if server == self.registry.server {
-                self.registry.heard_itself();
+                self.registry.received_own();
             } else {
-                self.note(server, name);
+                self.note_server(server, name);
             }
-            self.take_in(server, content).await;
-            self.heard.notify_waiters();
+            self.apply(server, content).await;
+            self.received.notify_waiters();
         }
     }
 
-    async fn take_in(&self, server: ServerId, content: Content) {
+    async fn apply(&self, server: ServerId, content: Content) {
         match content {
             Content::Workers(_) if server == self.registry.server => {}
             Content::Workers(workers) => {
-                self.registry.hear(server, workers.into_iter().map(WorkerStatus::from).collect());
+                self.registry.apply(server, workers.into_iter().map(WorkerStatus::from).collect());
             }
             Content::Drain { worker, drained } => self.registry.drain_if_here(&WorkerId::new(worker), drained),
             Content::Ask => self.registry.changed.notify_one(),
             Content::WhoFollows { .. } if server == self.registry.server => {}
             Content::WhoFollows { question, job } => self.answer_who_follows(question, &JobId::new(job)).await,
-            Content::Follows { question, followed } => self.take_answer(server, question, followed),
+            Content::Follows { question, followed } => self.receive_answer(server, question, followed),
         }
     }
 
-    fn note(&self, server: ServerId, name: String) {
+    fn note_server(&self, server: ServerId, name: String) {
         let mut others = self.others.lock();
         let now = Instant::now();
         if let Some(known) = others.get_mut(&server) {
@@ -151,19 +181,27 @@ impl Peers {
         } else {
             tracing::info!(%name, "another server is there");
         }
+        let is_first = others.is_empty();
         others.insert(server, Other { name, heard: now });
-        self.services.progress.set_wanted(true);
+        self.membership.send_replace(());
+        if is_first {
+            self.services.progress.set_wanted(true);
+            self.presence.set_wanted(true);
+            self.snapshot_wanted.notify_one();
+        }
     }
 
     fn forget_silent(&self) {
         let mut others = self.others.lock();
-        others.retain(|_, other| {
-            let here = other.heard.elapsed() <= self.services.config.lease;
-            if !here {
-                tracing::info!(name = %other.name, "nothing is heard of another server any more");
-            }
-            here
-        });
-        self.services.progress.set_wanted(!others.is_empty());
+        let silent = others.extract_if(|_, other| other.heard.elapsed() > self.services.config.lease);
+        for (server, other) in silent {
+            tracing::info!(name = %other.name, "another server is gone: nothing is received from it any more");
+            self.presence.forget_server(server);
+            self.membership.send_replace(());
+        }
+        if others.is_empty() {
+            self.services.progress.set_wanted(false);
+            self.presence.set_wanted(false);
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Peers {
                         Ok(()) => break,
                         Err(_) => return,
                     },
-                    Some((_, message)) = received.next() => self.take_in_progress(&message),
+                    Some((_, message)) = received.next() => self.apply_progress(&message),
                 }
             }
         }
@@ -62,7 +62,7 @@ impl Peers {
         }
     }
 
-    fn take_in_progress(&self, message: &[u8]) {
+    fn apply_progress(&self, message: &[u8]) {
         let Some(message) = decode::<ProgressMessage>(message) else { return };
         if message.server == self.registry.server.0 {
             return;

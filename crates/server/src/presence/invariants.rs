@@ -92,7 +92,7 @@ impl ModelBridge {
 fn act(presence: &Arc<PresenceRegistry>, bridges: &mut [ModelBridge], act: Act) {
     match act {
         Act::Arrive(index) => {
-            let hello = BridgeHello { bridge_id: format!("b{index}"), software: String::new() };
+            let hello = BridgeHello { bridge_id: format!("b{index}"), software: String::new(), stream: 0 };
             // The old stream is dropped after the new one came, as it happens with a half-open one.
             let stream = Some(presence.register(hello));
             bridges[index] = ModelBridge { stream, ..ModelBridge::default() };
@@ -145,7 +145,7 @@ proptest! {
 fn users_over_the_limit_are_left_out_and_those_that_go_make_room() {
     let limits = PresenceConfig { presence_users_per_bridge: 1, presence_devices_per_user: 2 };
     let presence = PresenceRegistry::new(limits);
-    let stream = presence.register(BridgeHello { bridge_id: "b".into(), software: String::new() });
+    let stream = presence.register(BridgeHello { bridge_id: "b".into(), software: String::new(), stream: 0 });
     let report = |user: &str, of: &[(usize, i32)]| {
         stream.user(BridgeUser { user: user.into(), devices: devices(of), followed: false })
     };

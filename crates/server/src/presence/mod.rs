@@ -1,5 +1,5 @@
 //! `PresenceService`: which devices of whom are connected, over all bridges. Bridges report it ([`attend`]), the server puts
-//! it together ([`registry`]) and sends each bridge the users it follows.
+//! it together ([`registry`]) and sends each bridge the users it follows. Servers on one log tell each other of their bridges.
 //!
 //! Nothing of it is durable and no job depends on it. Must never guess: who is not reported is not there.
 
@@ -11,6 +11,8 @@ mod send_queue;
 
 #[cfg(test)]
 mod invariants;
+#[cfg(test)]
+mod lossy_link;
 
 use std::sync::Arc;
 

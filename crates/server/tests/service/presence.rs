@@ -39,7 +39,7 @@ impl TestBridge {
 
     async fn new(world: &World, id: &str) -> Self {
         let bridge = Self::quiet(world).await;
-        bridge.send(Message::Hello(BridgeHello { bridge_id: id.into(), software: "test/1".into() })).await;
+        bridge.send(Message::Hello(BridgeHello { bridge_id: id.into(), software: "test/1".into(), stream: 0 })).await;
         bridge
     }
 
@@ -131,7 +131,7 @@ async fn after_a_restart_of_the_server_the_bridges_tell_all_anew() {
 #[tokio::test]
 async fn what_a_bridge_may_not_say_ends_its_stream_with_the_reason() {
     let world = World::new().await;
-    let hello = |id: &str| Message::Hello(BridgeHello { bridge_id: id.into(), software: String::new() });
+    let hello = |id: &str| Message::Hello(BridgeHello { bridge_id: id.into(), software: String::new(), stream: 0 });
     let named = |name: String| user("alice", vec![Device { name, ..device("d", 1) }], false);
     let cases = [
         (vec![hello("")], "INVALID_FIELD"),

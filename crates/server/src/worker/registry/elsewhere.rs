@@ -25,12 +25,12 @@ pub(super) struct Elsewhere {
 pub(super) struct RemoteWorker {
     pub(super) server: ServerId,
     pub(super) status: WorkerStatus,
-    /// When its server spoke of it last.
+    /// When its server told of it last.
     pub(super) renewed: Instant,
 }
 
 impl Elsewhere {
-    /// When a worker's server spoke of it last.
+    /// When a worker's server told of it last.
     pub(super) fn renewed(&self, worker: &WorkerId) -> Option<Instant> {
         self.workers.get(worker).map(|remote| remote.renewed)
     }
