@@ -19,6 +19,7 @@ mod notices;
 mod operators;
 mod parts;
 mod passwords;
+mod people;
 mod progress;
 mod retry;
 mod scans;

@@ -1,5 +1,5 @@
-//! The seal of passwords: AES-256-GCM. The job's id is sealed in, so that one job's password is of no use under another's
-//! name.
+//! The seal of passwords and push subscriptions: AES-256-GCM. A name is sealed in, of passwords the job's id, so that one job's
+//! password is of no use under another's name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
@@ -14,38 +14,56 @@ pub const MAX_PASSWORD: usize = 1024;
 /// The first byte of what is stored. Another way of sealing takes another.
 const FORMAT: u8 = 1;
 
-pub struct PasswordSealer {
+/// Seals what is kept where others can read it, under a key that all servers of a log share.
+pub struct Sealer {
     key: RandomizedNonceKey,
 }
 
-impl PasswordSealer {
+impl Sealer {
     /// With a key drawn from a secret that serves other purposes as well.
-    pub fn new(secret: &Secret) -> Self {
+    pub fn new(secret: &Secret, purpose: &'static str) -> Self {
         let mut key = [0; 32];
         // Neither can fail: the length is that of the algorithm.
         let drawn = hkdf::Salt::new(hkdf::HKDF_SHA256, b"courant")
             .extract(secret.bytes())
-            .expand(&[b"passwords of documents"], hkdf::HKDF_SHA256)
+            .expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
             .and_then(|okm| okm.fill(&mut key));
         let key = drawn.and_then(|()| RandomizedNonceKey::new(&AES_256_GCM, &key));
         Self { key: key.expect("AES-256 takes 32 bytes, and HKDF-SHA256 gives them") }
     }
 
+    /// Seals for one name, under which alone it can be opened.
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Vec<u8> {
+        let mut sealed = plain.to_vec();
+        let nonce = self.key.seal_in_place_append_tag(Aad::from(name), &mut sealed);
+        let nonce = nonce.expect("it is far shorter than what AES-GCM takes");
+        [&[FORMAT], nonce.as_ref().as_slice(), &sealed].concat()
+    }
+
+    /// `None` if it was sealed for another name, under another key, or not here at all.
+    pub fn unseal(&self, name: &str, stored: &[u8]) -> Option<Vec<u8>> {
+        let sealed = stored.strip_prefix(&[FORMAT])?;
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+        let (nonce, mut sealed) = (Nonce::try_assume_unique_for_key(nonce).ok()?, sealed.to_vec());
+        self.key.open_in_place(nonce, Aad::from(name), &mut sealed).ok().map(|plain| plain.to_vec())
+    }
+}
+
+pub struct PasswordSealer(Sealer);
+
+impl PasswordSealer {
+    pub fn new(secret: &Secret) -> Self {
+        Self(Sealer::new(secret, "passwords of documents"))
+    }
+
     /// Seals for one job, which need not be there yet.
     pub fn seal(&self, job: &JobId, password: &str) -> Vec<u8> {
-        let mut sealed = password.as_bytes().to_vec();
-        let nonce = self.key.seal_in_place_append_tag(Aad::from(job.as_str()), &mut sealed);
-        let nonce = nonce.expect("a password is far shorter than what AES-GCM takes");
-        [&[FORMAT], nonce.as_ref().as_slice(), &sealed].concat()
+        self.0.seal(job.as_str(), password.as_bytes())
     }
 
     /// `None` if it was sealed for another job, under another key, or not here at all.
     pub fn unseal(&self, job: &JobId, stored: &[u8]) -> Option<String> {
-        let sealed = stored.strip_prefix(&[FORMAT])?;
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
-        let (nonce, mut sealed) = (Nonce::try_assume_unique_for_key(nonce).ok()?, sealed.to_vec());
-        let password = self.key.open_in_place(nonce, Aad::from(job.as_str()), &mut sealed).ok()?;
-        String::from_utf8(password.to_vec()).ok()
+        String::from_utf8(self.0.unseal(job.as_str(), stored)?).ok()
     }
 }
 

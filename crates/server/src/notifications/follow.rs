@@ -1,23 +1,21 @@
 //! Follows the log and makes a notification of each job that ended by itself.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_engine::engine::PAGE;
-use courant_joblog::event::Change;
 use courant_joblog::ids::Revision;
-use courant_joblog::job::Job;
-use courant_joblog::log::{Entry, Filter, Log, ReadError, Record};
-use courant_proto::v1::NotificationSeverity;
+use courant_joblog::log::{Entry, Filter, Log, ReadError};
 use tokio::time::Instant;
 
+use super::draft::draft;
 use super::inbox::{NotificationInbox, SWEEP_EVERY};
-use super::store::{Draft, StoreError};
+use super::shared::{SharedNotes, Step};
+use super::store::{Draft, Item, StoreError, What};
 use crate::services::Services;
 
 #[derive(Debug, thiserror::Error)]
-enum FollowError {
+pub(super) enum FollowError {
     #[error(transparent)]
     Log(#[from] ReadError),
     #[error(transparent)]
@@ -26,7 +24,7 @@ enum FollowError {
 
 /// Notifications made in one transaction, and pages of the log that are looked through for it: what came while the last one
 /// was written, up to this much.
-const MAX_DRAFTS: usize = 2048;
+const MAX_ITEMS: usize = 2048;
 const MAX_PAGES: usize = 16;
 /// Between two times that it is kept how far the log was looked through when no notification came of it. What came after is
 /// looked through again after a crash, and gives nothing again.
@@ -43,27 +41,25 @@ pub async fn run(services: Arc<Services>, notifications: Arc<NotificationInbox>)
     }
 }
 
-async fn follow(log: &dyn Log, notifications: &NotificationInbox) -> Result<(), FollowError> {
-    let mut head = log.head();
-    let newest = *head.borrow_and_update();
+pub(super) async fn follow(log: &dyn Log, notifications: &NotificationInbox) -> Result<(), FollowError> {
+    let mut arrived = notifications.shared.as_ref().map_or_else(|| log.head(), SharedNotes::arrived);
+    let newest = *arrived.borrow_and_update();
     let mut after = begin(log, notifications, newest).await?;
     let (mut swept, mut kept, mut kept_at) = (Instant::now(), after, Instant::now());
     let mut batch_until = Instant::now();
     loop {
         tokio::time::sleep_until(batch_until).await;
-        let (drafts, last) = read(log, after).await?;
+        let (items, last) = read(log, notifications, after).await?;
         let waits = last == after;
         after = last;
-        if !drafts.is_empty() {
+        if items.iter().any(|item| matches!(item.what, What::JobEnded(_))) {
             batch_until = Instant::now() + BATCH_FOR;
         }
-        if !drafts.is_empty() || after > kept && kept_at.elapsed() >= POSITION_EVERY {
-            let owners: BTreeSet<_> = drafts.iter().filter_map(|draft| draft.owner.clone()).collect();
-            let position = (log.info().current().id, after);
-            notifications.with(move |store| store.insert(&drafts, Some(position))).await?;
-            owners.iter().for_each(|owner| notifications.wake(Some(owner)));
+        if !items.is_empty() || after > kept && kept_at.elapsed() >= POSITION_EVERY {
+            notifications.apply(items, Some((log.info().current().id, after))).await?;
             (kept, kept_at) = (after, Instant::now());
         }
+        notifications.set_applied(after);
         if swept.elapsed() >= SWEEP_EVERY {
             swept = Instant::now();
             notifications.sweep().await?;
@@ -71,73 +67,94 @@ async fn follow(log: &dyn Log, notifications: &NotificationInbox) -> Result<(), 
         if waits {
             let due = if after > kept { kept_at + POSITION_EVERY } else { swept + SWEEP_EVERY };
             tokio::select! {
-                moved = head.changed() => if moved.is_err() { return Ok(()) },
+                moved = arrived.changed() => if moved.is_err() { return Ok(()) },
                 () = tokio::time::sleep_until(due.min(swept + SWEEP_EVERY)) => {}
             }
         }
     }
 }
 
-/// The notifications that come of the next entries after one, and the last of these entries.
-async fn read(log: &dyn Log, mut after: Revision) -> Result<(Vec<Draft>, Revision), FollowError> {
-    let mut drafts = Vec::new();
+/// What comes next after a revision, and the revision up to which it is all.
+async fn read(log: &dyn Log, notifications: &NotificationInbox, mut after: Revision) -> Result<Step, FollowError> {
+    let mut items = Vec::new();
     for _ in 0..MAX_PAGES {
-        let page = log.read(after, &Filter::All, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.revision;
-        drafts.extend(page.iter().filter_map(|entry| draft(entry)));
-        if page.len() < PAGE || drafts.len() + PAGE > MAX_DRAFTS {
+        let (more, last) = match &notifications.shared {
+            Some(shared) => shared.next(log, after).await?,
+            None => next(log, after).await?,
+        };
+        let is_end = last == after;
+        after = last;
+        items.extend(more);
+        if is_end || items.len() + PAGE > MAX_ITEMS {
             break;
         }
     }
-    Ok((drafts, after))
+    Ok((items, after))
 }
 
-/// Where it stopped last; the end of the log when that cannot be known: nobody is notified of old jobs again.
+/// What comes next where there are no notes.
+async fn next(log: &dyn Log, after: Revision) -> Result<Step, FollowError> {
+    let page = log.read(after, &Filter::All, PAGE).await?;
+    let last = page.last().map_or(after, |entry| entry.revision);
+    // Changes have numbers of their own here.
+    let ended = |draft| What::JobEnded(Draft { revision: None, ..draft });
+    let items = page.iter().filter_map(|entry| Some(Item { revision: entry.revision, what: ended(draft(entry)?) }));
+    Ok((items.collect(), last))
+}
+
+/// Where it stopped last. When that cannot be known: the end of the log, so that nobody is notified of old jobs again; but what
+/// servers share is made again from what there is.
 async fn begin(log: &dyn Log, notifications: &NotificationInbox, head: Revision) -> Result<Revision, FollowError> {
     let known = notifications.with(super::store::Store::followed).await?;
     let info = log.info();
     if let Some((_, revision)) = known.filter(|(epoch, revision)| info.covers(*epoch, *revision)) {
         return Ok(revision);
     }
-    let position = (info.current().id, head);
-    notifications.with(move |store| store.insert(&[], Some(position))).await?;
-    Ok(head)
-}
-
-fn draft(entry: &Entry) -> Option<Draft> {
-    let Record::Changed { event, job } = &entry.record else { return None };
-    let (kind, severity, title, body) = match &event.change {
-        Change::Succeeded { .. } => {
-            ("job-succeeded", NotificationSeverity::Success, format!("{} succeeded", name(job)), String::new())
-        }
-        Change::Failed { error, .. } => {
-            ("job-failed", NotificationSeverity::Error, format!("{} failed", name(job)), error.message.to_string())
-        }
-        _ => return None,
+    let from = match &notifications.shared {
+        Some(shared) => rebuild(log, shared, notifications).await?,
+        None => head,
     };
-    Some(Draft {
-        id: format!("job-{}-{}", job.id.as_str(), entry.revision.0),
-        owner: Some(job.owner.as_str().to_owned()),
-        kind,
-        severity: severity.into(),
-        title,
-        body,
-        job: job.id.as_str().to_owned(),
-        made: event.at,
-    })
+    notifications.apply(Vec::new(), Some((info.current().id, from))).await?;
+    Ok(from)
 }
 
-fn name(job: &Job) -> &str {
-    let name: &str = &job.document.name;
-    if name.is_empty() { job.document.id.as_str() } else { name }
+/// Makes the notifications again, of the jobs that are there and of the notes. Gives the revision up to which they are all.
+async fn rebuild(
+    log: &dyn Log,
+    shared: &SharedNotes,
+    notifications: &NotificationInbox,
+) -> Result<Revision, FollowError> {
+    notifications.with(super::store::Store::clear).await?;
+    let mut latest = log.latest().await?;
+    let mut after = Revision::ZERO;
+    while let Some(entries) = latest.next().await? {
+        let last = entries.last().map_or(after, |entry| entry.revision);
+        after = apply_between(shared, notifications, &entries, after, last).await?;
+    }
+    apply_between(shared, notifications, &[], after, latest.revision).await
+}
+
+async fn apply_between(
+    shared: &SharedNotes,
+    notifications: &NotificationInbox,
+    entries: &[Arc<Entry>],
+    mut after: Revision,
+    up_to: Revision,
+) -> Result<Revision, FollowError> {
+    while after < up_to {
+        let left = entries.partition_point(|entry| entry.revision <= after);
+        let (items, last) = shared.merge(&entries[left..], after, up_to).await?;
+        notifications.apply(items, None).await?;
+        after = last;
+    }
+    Ok(after)
 }
 
 #[cfg(test)]
 mod tests {
     use courant_engine::testing::submission;
     use courant_joblog::apply::apply;
-    use courant_joblog::event::Event;
+    use courant_joblog::event::{Change, Event};
     use courant_joblog::ids::{Timestamp, WorkerId};
     use courant_joblog::job::JobError;
     use courant_joblog::log::Append;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_engine::clock::Wall;
-use courant_joblog::ids::Timestamp;
+use courant_joblog::ids::{Revision, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::pending_users::PendingUsers;
-use super::store::{Draft, Store, StoreError, StoredNotification};
+use super::shared::SharedNotes;
+use super::store::{Draft, Item, Operation, Store, StoreError, StoredNotification, endpoint_name, revision_of};
+use super::subscription::Subscription;
 
 /// Users that are remembered in any case.
 const REMEMBERED: usize = 1024;
@@ -19,6 +21,10 @@ const REMEMBERED: usize = 1024;
 /// The notifications and those who wait for them.
 pub struct NotificationInbox {
     pub(super) store: Arc<Store>,
+    /// None: no other server has the log open, and the store is all there is.
+    pub(super) shared: Option<SharedNotes>,
+    /// In cursors: those of another id mean nothing here.
+    pub(super) id: String,
     waiting: Mutex<Waiting>,
     pub(super) pending_users: PendingUsers,
     pub(super) wall: Wall,
@@ -52,14 +58,28 @@ impl Past {
 }
 
 impl NotificationInbox {
+    /// Of this server alone.
     pub fn new(store: Store) -> Self {
+        let id = store.id().to_owned();
         Self {
             store: Arc::new(store),
+            shared: None,
+            id,
             waiting: Mutex::default(),
             pending_users: PendingUsers::default(),
             wall: Wall::default(),
             past: Mutex::default(),
         }
+    }
+
+    /// Together with the other servers of a log, which has this epoch. All number changes alike, so their cursors are the same.
+    pub fn sharing(store: Store, shared: SharedNotes, epoch: u64) -> Self {
+        Self { shared: Some(shared), id: format!("{epoch:016x}"), ..Self::new(store) }
+    }
+
+    /// Whether other servers have the same notifications.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
     }
 
     /// Told when something about a user's notifications has changed.
@@ -95,27 +115,103 @@ impl NotificationInbox {
         }
     }
 
+    /// Applies what has come, and wakes whom it is about.
+    pub(super) async fn apply(&self, items: Vec<Item>, followed: Option<(u64, Revision)>) -> Result<(), StoreError> {
+        let by = self.shared.as_ref().map_or(0, |shared| shared.by);
+        let applied = self.with(move |store| store.apply(items, followed, by)).await?;
+        applied.users.iter().for_each(|user| self.wake(user.as_deref()));
+        if let Some(shared) = &self.shared {
+            shared.remove(&applied.obsolete).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_applied(&self, revision: Revision) {
+        if let Some(shared) = &self.shared {
+            shared.set_applied(revision);
+        }
+    }
+
     /// Removes what is too old.
     pub(super) async fn sweep(&self) -> Result<(), StoreError> {
         let change = self.with(Store::change).await?;
         let (now, up_to) = (self.wall.now(), self.past.lock().before(change, self.store.age()));
+        if let Some(shared) = &self.shared
+            && let Some(newest) = self.with(move |store| store.newest_expired(now, up_to)).await?
+        {
+            shared.remove_older(Revision(revision_of(newest).0 + 1)).await?;
+        }
         self.with(move |store| store.sweep(now, up_to)).await
     }
 
     pub(super) async fn insert(&self, draft: Draft, reader: String) -> Result<Option<StoredNotification>, StoreError> {
         let (owner, id) = (draft.owner.clone(), draft.id.clone());
-        self.with(move |store| store.insert(&[draft], None)).await?;
-        self.wake(owner.as_deref());
+        match &self.shared {
+            Some(shared) => shared.put(Operation::Message { draft, by: shared.by }).await?,
+            None => {
+                self.with(move |store| store.insert(&[draft], None)).await?;
+                self.wake(owner.as_deref());
+            }
+        }
         self.with(move |store| store.get(&reader, &id)).await
     }
 
     pub(super) async fn mark_read(&self, user: String, ids: Vec<String>) -> Result<i64, StoreError> {
-        let reader = user.clone();
-        let marked = self.with(move |store| store.mark_read(&reader, &ids, Timestamp::now())).await?;
-        if marked > 0 {
-            self.wake(Some(&user));
+        let (reader, at) = (user.clone(), Timestamp::now());
+        match &self.shared {
+            Some(shared) => {
+                let named = ids.clone();
+                // What is read already needs no place in the log.
+                if self.with(move |store| store.has_unread(&reader, &named)).await? {
+                    shared.put(Operation::Read { user: user.clone(), ids, at }).await?;
+                }
+            }
+            None => {
+                if self.with(move |store| store.mark_read(&reader, &ids, at)).await? > 0 {
+                    self.wake(Some(&user));
+                }
+            }
         }
         self.with(move |store| store.unread(&user)).await
+    }
+
+    /// Keeps a browser's subscription; `most` of one user.
+    pub(super) async fn subscribe(
+        &self,
+        owner: String,
+        subscription: Subscription,
+        most: usize,
+    ) -> Result<(), StoreError> {
+        let at = Timestamp::now();
+        let Some(shared) = &self.shared else {
+            return self.with(move |store| store.subscribe(&owner, &subscription, most, at)).await;
+        };
+        let (user, endpoint) = (owner.clone(), subscription.endpoint.clone());
+        let sent = self.with(move |store| store.sent(&user, &endpoint)).await?;
+        shared.put(Operation::Subscribe { owner, subscription, most, at, sent, by: shared.by }).await
+    }
+
+    /// Ends a subscription of a user.
+    pub(super) async fn unsubscribe(&self, owner: String, endpoint: String) -> Result<(), StoreError> {
+        let Some(shared) = &self.shared else {
+            return self.with(move |store| store.unsubscribe(&owner, &endpoint)).await;
+        };
+        let (user, of) = (owner.clone(), endpoint.clone());
+        if self.with(move |store| store.sent(&user, &of)).await?.is_none() {
+            return Ok(());
+        }
+        shared.unsubscribe(owner, endpoint_name(&endpoint)).await
+    }
+
+    /// Notifications up to a change were sent to a subscription.
+    pub(super) async fn was_sent(&self, owner: String, endpoint: String, change: i64) -> Result<(), StoreError> {
+        match &self.shared {
+            Some(shared) => {
+                let endpoint_name = endpoint_name(&endpoint);
+                shared.put(Operation::Sent { owner, endpoint_name, change }).await
+            }
+            None => self.with(move |store| store.was_sent(&endpoint, change)).await,
+        }
     }
 }
 
@@ -140,7 +236,7 @@ mod tests {
         let (id, owner) = ("n".to_owned(), Some("alice".to_owned()));
         notifications
             .store
-            .insert(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made }], None)
+            .insert(&[Draft { id, owner, kind: "message", severity: 1, title, body, job, made, revision: None }], None)
             .unwrap();
         notifications
     }

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::inbox::NotificationInbox;
 use super::push::Push;
-use super::store::{Draft, SHOWN, StoreError, StoredNotification};
+use super::store::{Draft, MESSAGE, SHOWN, StoreError, StoredNotification};
 use crate::auth::{caller, require, time_left};
 use crate::convert;
 use crate::error::Error;
@@ -75,7 +75,7 @@ impl NotificationService for Notifications {
             0 => 50,
             size => usize::try_from(size).map_err(|_| Error::field("page_size", "must be 0 to 200"))?.min(SHOWN),
         };
-        let id = self.notifications.store.id().to_owned();
+        let id = self.notifications.id.clone();
         let read = move |store: &super::store::Store| {
             // The number first: what comes meanwhile is sent again by a watch from here, and not lost.
             let change = store.change()?;
@@ -115,8 +115,7 @@ impl NotificationService for Notifications {
         let push = self.push.as_ref().ok_or(Error::PushDisabled)?;
         let AddPushSubscriptionRequest { endpoint, p256dh, auth } = request.into_inner();
         let (subscription, most) = (push.subscription(&endpoint, &p256dh, &auth)?, push.per_user());
-        let keep = move |store: &super::store::Store| store.subscribe(&user, &subscription, most, Timestamp::now());
-        self.notifications.with(keep).await.map_err(Error::from)?;
+        self.notifications.subscribe(user, subscription, most).await.map_err(Error::from)?;
         Ok(Response::new(AddPushSubscriptionResponse {}))
     }
 
@@ -126,7 +125,7 @@ impl NotificationService for Notifications {
     ) -> Result<Response<RemovePushSubscriptionResponse>, Status> {
         let user = caller(&request)?.subject.clone();
         let endpoint = request.into_inner().endpoint;
-        self.notifications.with(move |store| store.unsubscribe(&user, &endpoint)).await.map_err(Error::from)?;
+        self.notifications.unsubscribe(user, endpoint).await.map_err(Error::from)?;
         Ok(Response::new(RemovePushSubscriptionResponse {}))
     }
 
@@ -178,7 +177,7 @@ impl Watch<'_> {
     /// Tells what was missed, then what comes. Ends when nobody listens.
     async fn run(&self, after: &str) -> Result<(), StoreError> {
         let mut changes = self.notifications.changes(&self.user);
-        let id = self.notifications.store.id().to_owned();
+        let id = self.notifications.id.clone();
         let known = position(after, &id);
         let mut from = match known {
             Some(from) => from,
@@ -257,12 +256,13 @@ fn draft(by: &Identity, request: NotifyRequest) -> Result<Draft, Error> {
     Ok(Draft {
         id,
         owner: Some(request.user).filter(|user| !user.is_empty()),
-        kind: "message",
+        kind: MESSAGE,
         severity: severity.into(),
         title: request.title,
         body: request.body,
         job: request.job_id,
         made: Timestamp::now(),
+        revision: None,
     })
 }
 

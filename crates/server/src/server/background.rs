@@ -43,7 +43,11 @@ impl Server {
         }
         tasks.keep("notifications", notifications::run(services(), self.notifications.clone()));
         if let Some(push) = &self.push {
-            tasks.keep("web push", push::run(push.clone(), self.notifications.clone()));
+            let senders: Arc<dyn push::Senders> = match &self.peers {
+                Some(peers) => peers.clone(),
+                None => Arc::<push::Alone>::default(),
+            };
+            tasks.keep("web push", push::run(push.clone(), self.notifications.clone(), senders));
         }
         if let Some(tls) = &self.tls {
             tasks.keep("TLS files", tls.keep_fresh());

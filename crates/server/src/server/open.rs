@@ -11,13 +11,14 @@ use courant_tls::ServerTls;
 use super::errors::StartError;
 use crate::config::Config;
 use crate::data_dir;
-use crate::notifications::NotificationInbox;
 use crate::notifications::push::Push;
 use crate::notifications::store::{Bounds, Store};
+use crate::notifications::{NotificationInbox, SharedNotes};
 use crate::objects::Objects;
 use crate::peers::Peers;
 use crate::presence::registry::PresenceRegistry;
-use crate::services::Services;
+use crate::seal::{self, Sealer};
+use crate::services::{OpenError, Services};
 use crate::worker::registry::Registry;
 
 /// A server that is ready to serve.
@@ -65,12 +66,18 @@ impl Server {
             per_user: config.notifications_per_user,
             age_ms: i64::try_from(config.notification_retention.as_millis()).unwrap_or(i64::MAX),
         };
-        let notifications = Arc::new(NotificationInbox::new(Store::open(&config.data_dir, bounds)?));
-        let push = Push::open(&config.push, &config.data_dir)?;
+        let store = Store::open(&config.data_dir, bounds)?;
+        let secret = seal::shared_secret(&config).map_err(OpenError::PasswordKey)?;
+        let notifications = match SharedNotes::new(&*log, Sealer::new(&secret, "push subscriptions")) {
+            Some(shared) => NotificationInbox::sharing(store, shared, log.info().current().id),
+            None => NotificationInbox::new(store),
+        };
+        let notifications = Arc::new(notifications);
+        let push = Push::open(&config.push, &config.data_dir, notifications.is_shared().then_some(&secret))?;
         let services = Services::open(config, log, objects).await?;
         let presence = PresenceRegistry::new(services.config.presence.clone());
         let registry = Arc::new(Registry::new(services.config.lease));
-        let peers = Peers::new(services.clone(), registry.clone());
+        let peers = Peers::new(services.clone(), registry.clone(), presence.clone());
         let lame_duck = Duration::ZERO;
         Ok(Self { services, registry, peers, notifications, push, presence, verifier, tls: None, lame_duck })
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_auth::Secret;
 use courant_auth::secret::SecretError;
 
 use super::key::VapidKey;
@@ -33,11 +34,18 @@ pub struct Push {
 }
 
 impl Push {
-    /// As configured; none when it is off.
-    pub fn open(config: &PushConfig, data_dir: &std::path::Path) -> Result<Option<Arc<Self>>, PushError> {
+    /// As configured; none when it is off. `shared`: the secret of all servers of a log, which makes the key unless a file does.
+    pub fn open(
+        config: &PushConfig,
+        data_dir: &std::path::Path,
+        shared: Option<&Secret>,
+    ) -> Result<Option<Arc<Self>>, PushError> {
         let Some(contact) = config.push_contact.clone() else { return Ok(None) };
-        let file = config.push_key_file.clone().unwrap_or_else(|| data_dir.join("push.key"));
-        let key = VapidKey::open(&file)?;
+        let key = match (&config.push_key_file, shared) {
+            (Some(file), _) => VapidKey::open(file)?,
+            (None, Some(shared)) => VapidKey::new(shared),
+            (None, None) => VapidKey::open(&data_dir.join("push.key"))?,
+        };
         // A push service that sends elsewhere could send into the operator's own network.
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,6 +24,35 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Failures in a row after which a subscription is given up: about half a day.
 const PATIENCE: u32 = 20;
+
+/// The servers that may send.
+pub trait Senders: Send + Sync {
+    /// Whether this server sends to a browser. Nearly always just one holds it to be its own; where two do, or one that has gone did,
+    /// browsers know by the notification's id that it is the same.
+    fn is_ours(&self, endpoint: &str) -> bool;
+
+    /// Changes when another server has come or gone.
+    fn changed(&self) -> watch::Receiver<()>;
+}
+
+/// There is no other server.
+pub struct Alone(watch::Sender<()>);
+
+impl Default for Alone {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+impl Senders for Alone {
+    fn is_ours(&self, _: &str) -> bool {
+        true
+    }
+
+    fn changed(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+}
 
 /// What became of one message.
 enum SendResult {
@@ -44,7 +74,10 @@ struct Failing {
 }
 
 /// Sends for ever. Pushes are not worth the service: what fails is tried again.
-pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>) {
+///
+/// Of several servers each sends to the browsers that are its own; those of a server that is gone are another's.
+pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>, senders: Arc<dyn Senders>) {
+    let mut changed = senders.changed();
     let mut sender = PushSender {
         schedule: Schedule::new(PushLimits::new(&push.config)),
         failing: HashMap::new(),
@@ -56,7 +89,11 @@ pub async fn run(push: Arc<Push>, notifications: Arc<NotificationInbox>) {
         sender.begin(&push, &notifications);
         let next = sender.retries.first().map(|(again, _)| *again);
         let done = tokio::select! {
-            () = notifications.pending_users.changed() => sender.collect(&notifications).await,
+            () = notifications.pending_users.changed() => sender.collect(&notifications, &*senders).await,
+            Ok(()) = changed.changed() => {
+                notifications.pending_users.add(None);
+                Ok(())
+            }
             () = tokio::time::sleep_until(next.unwrap_or_else(far)), if next.is_some() => {
                 sender.retry();
                 Ok(())
@@ -95,16 +132,18 @@ impl PushSender {
         while let Some(delivery) = self.schedule.begin() {
             let (push, notifications) = (push.clone(), notifications.clone());
             self.running.spawn(async move {
-                let sent = all(&push, &notifications, &delivery.subscription).await;
+                let sent = all(&push, &notifications, &delivery).await;
                 (delivery, sent)
             });
         }
     }
 
     /// Takes what is due. Those whose push service failed wait for their time.
-    async fn collect(&mut self, notifications: &NotificationInbox) -> Result<(), StoreError> {
+    async fn collect(&mut self, notifications: &NotificationInbox, senders: &dyn Senders) -> Result<(), StoreError> {
         let users = notifications.pending_users.take();
-        for delivery in notifications.with(move |store| store.subscriptions(users.as_deref())).await? {
+        let mut found = notifications.with(move |store| store.subscriptions(users.as_deref())).await?;
+        found.retain(|delivery| senders.is_ours(&delivery.subscription.endpoint));
+        for delivery in found {
             match self.failing.get_mut(&delivery.subscription.endpoint) {
                 Some(failing) => failing.delivery = delivery,
                 None => self.schedule.add(delivery),
@@ -138,7 +177,7 @@ impl PushSender {
                 meanwhile.into_iter().for_each(|again| self.schedule.add(again));
                 Ok(())
             }
-            Ok(SendResult::Gone) => self.forget(notifications, endpoint.clone()).await,
+            Ok(SendResult::Gone) => self.forget(notifications, delivery).await,
             Ok(SendResult::RetryLater(wait, why)) => {
                 self.later(notifications, meanwhile.unwrap_or(delivery), wait, &why).await
             }
@@ -162,7 +201,7 @@ impl PushSender {
         let times = self.failing.get(&endpoint).map_or(0, |failing| failing.times) + 1;
         if times >= PATIENCE {
             tracing::warn!(service, why, "a push service failed too often; the browser must subscribe again");
-            return self.forget(notifications, endpoint).await;
+            return self.forget(notifications, delivery).await;
         }
         let longest = FIRST_WAIT.saturating_mul(1 << times.min(16)).min(LONGEST_WAIT);
         let drawn = longest.mul_f64(fastrand::f64());
@@ -173,14 +212,19 @@ impl PushSender {
         Ok(())
     }
 
-    async fn forget(&mut self, notifications: &NotificationInbox, endpoint: String) -> Result<(), StoreError> {
+    async fn forget(&mut self, notifications: &NotificationInbox, delivery: Delivery) -> Result<(), StoreError> {
+        let Delivery { owner, subscription: Subscription { endpoint, .. } } = delivery;
         self.failing.remove(&endpoint);
-        notifications.with(move |store| store.forget(&endpoint)).await
+        notifications.unsubscribe(owner, endpoint).await
     }
 }
 
 /// Sends all that one subscription waits for, or until something is in the way.
-async fn all(push: &Push, notifications: &NotificationInbox, to: &Subscription) -> Result<SendResult, StoreError> {
+async fn all(
+    push: &Push,
+    notifications: &NotificationInbox,
+    Delivery { owner, subscription: to }: &Delivery,
+) -> Result<SendResult, StoreError> {
     loop {
         let (endpoint, since) = (to.endpoint.clone(), notifications.wall.now().plus_ms(-(TTL.as_millis() as i64)));
         let waiting = notifications.with(move |store| store.unsent(&endpoint, since, TOGETHER)).await?;
@@ -198,7 +242,7 @@ async fn all(push: &Push, notifications: &NotificationInbox, to: &Subscription) 
                 tracing::warn!(service = to.host(), %status, "a push service refused a notification");
             }
             let (endpoint, last) = (to.endpoint.clone(), part.last().map_or(0, |notification| notification.change));
-            notifications.with(move |store| store.was_sent(&endpoint, last)).await?;
+            notifications.was_sent(owner.clone(), endpoint, last).await?;
         }
     }
 }

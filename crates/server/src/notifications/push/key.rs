@@ -35,7 +35,7 @@ impl VapidKey {
         Ok(Self::new(&Secret::load_or_create(file)?))
     }
 
-    fn new(secret: &Secret) -> Self {
+    pub(super) fn new(secret: &Secret) -> Self {
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"courant").extract(secret.bytes());
         // Of 2³² drawn numbers one is none of the curve; the next is.
         let drawn = (0..=u8::MAX).find_map(|round| {

@@ -14,4 +14,4 @@ mod payload;
 mod schedule;
 
 pub use self::client::{Push, PushError, TTL};
-pub use self::deliver::run;
+pub use self::deliver::{Alone, Senders, run};

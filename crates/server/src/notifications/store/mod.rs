@@ -5,6 +5,7 @@
 //! each end of a job makes one notification, also over a crash. The id of such a notification is made of the job and the
 //! revision of its end, so that looking through a part of the log again makes nothing twice.
 
+mod apply;
 mod push;
 
 use std::collections::{HashMap, HashSet};
@@ -12,10 +13,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use courant_joblog::ids::{Revision, Timestamp};
+use courant_joblog::log::AppendError;
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+pub use self::apply::{Applied, Item, Obsolete, Operation, What, revision_of};
+pub use self::push::endpoint_name;
 use crate::error::Error;
 
 /// The file's name in the data folder.
@@ -30,6 +34,8 @@ const DERIVED: &str = "NORMAL";
 const SYNCED: &str = "FULL";
 /// More statements than there are.
 const STATEMENTS: usize = 64;
+/// The kind of notifications that somebody sent.
+pub const MESSAGE: &str = "message";
 /// The owner of notifications to everybody. No user can have that name: it is empty.
 const EVERYBODY: &str = "";
 
@@ -39,6 +45,7 @@ const SCHEMA: &str = "
         id TEXT PRIMARY KEY, owner TEXT NOT NULL, change INTEGER NOT NULL, kind TEXT NOT NULL, severity INTEGER NOT NULL,
         title TEXT NOT NULL, body TEXT NOT NULL, job TEXT NOT NULL, made INTEGER NOT NULL);
     CREATE INDEX IF NOT EXISTS by_owner ON notices (owner, change);
+    CREATE INDEX IF NOT EXISTS by_job ON notices (job);
     CREATE TABLE IF NOT EXISTS reads (
         owner TEXT NOT NULL, id TEXT NOT NULL, change INTEGER NOT NULL, read INTEGER NOT NULL, PRIMARY KEY (owner, id));
     CREATE INDEX IF NOT EXISTS reads_by_owner ON reads (owner, change);
@@ -65,6 +72,12 @@ pub enum StoreError {
     /// Written by a newer version of this program.
     #[error("{FILE} has schema {found}, and this version knows up to {VERSION} only; use the newer version again")]
     Newer { found: i64 },
+    /// What servers share could not be written, or may not have been.
+    #[error("it could not be shared with the other servers: {0}")]
+    Shared(#[from] AppendError),
+    /// It is shared, and this server has not seen it yet.
+    #[error("it is kept, but does not show at this server yet; ask again")]
+    Behind,
 }
 
 impl From<StoreError> for Error {
@@ -91,6 +104,8 @@ pub struct Draft {
     pub job: String,
     /// When it was made.
     pub made: Timestamp,
+    /// Where servers share notifications: the revision that its number is made of.
+    pub revision: Option<Revision>,
 }
 
 /// A notification as one user sees it.
@@ -210,9 +225,8 @@ impl Store {
         let mut counts = std::mem::take(&mut *self.counts.lock());
         let all = database.transaction()?;
         insert(&all, drafts, self.bounds.per_user, &mut counts)?;
-        if let Some((epoch, revision)) = followed {
-            let value = format!("{epoch} {}", revision.0);
-            all.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('followed', ?1)")?.execute([value])?;
+        if let Some(position) = followed {
+            set_followed(&all, position)?;
         }
         self.commit(all)?;
         // Only now: of what failed nothing is known.
@@ -233,10 +247,15 @@ impl Store {
         Ok(self.database.lock().prepare_cached(&sql)?.query_row(params![user, id], notification).optional()?)
     }
 
-    /// What changed for a user after a number, in that order, and the number of the newest change of all.
+    /// What changed for a user after a number, in that order: about `most`, as those of one number are not parted.
     pub fn after(&self, user: &str, change: i64, most: usize) -> Result<Vec<StoredNotification>> {
         let sql = format!("{FIND} AND changed > ?2 ORDER BY changed LIMIT ?3");
-        self.find(&sql, params![user, change, most as i64])
+        let mut found = self.find(&sql, params![user, change, most as i64])?;
+        if let Some(last) = found.last().filter(|_| found.len() >= most).map(|last| last.change) {
+            found.retain(|notification| notification.change < last);
+            found.extend(self.find(&format!("{FIND} AND changed = ?2 ORDER BY n.change"), params![user, last])?);
+        }
+        Ok(found)
     }
 
     /// The newest of a user, newest first.
@@ -267,34 +286,26 @@ impl Store {
 
     /// Marks notifications read for a user; all when none is named. How many were unread before.
     pub fn mark_read(&self, user: &str, ids: &[String], now: Timestamp) -> Result<usize> {
-        self.synced(|database| self.mark_read_in(database, user, ids, now))
+        self.synced(|database| {
+            let all = database.transaction()?;
+            let marked = mark_read(&all, user, ids, now)?;
+            if marked > 0 {
+                self.commit(all)?;
+            }
+            Ok(marked)
+        })
     }
 
-    fn mark_read_in(&self, database: &mut Connection, user: &str, ids: &[String], now: Timestamp) -> Result<usize> {
-        let all = database.transaction()?;
-        let unread: Vec<String> = {
-            let sql = "SELECT n.id FROM notices n LEFT JOIN reads r ON r.id = n.id AND r.owner = ?1
-                WHERE n.owner IN (?1, '') AND r.read IS NULL ORDER BY n.change";
-            let mut query = all.prepare_cached(sql)?;
-            let found = query.query_map([user], |row| row.get(0))?;
-            found.collect::<std::result::Result<_, _>>()?
-        };
-        let named: HashSet<&String> = ids.iter().collect();
-        let wanted = unread.into_iter().filter(|id| ids.is_empty() || named.contains(id));
-        let (mut marked, mut change) = (0, current(&all)?);
-        {
-            let mut mark = all.prepare_cached("INSERT INTO reads VALUES (?1, ?2, ?3, ?4)")?;
-            for id in wanted {
-                change += 1;
-                mark.execute(params![user, id, change, now.0])?;
-                marked += 1;
-            }
-        }
-        if marked > 0 {
-            set_current(&all, change)?;
-            self.commit(all)?;
-        }
-        Ok(marked)
+    /// Whether a user has not read one of these notifications; of all when none is named.
+    pub fn has_unread(&self, user: &str, ids: &[String]) -> Result<bool> {
+        Ok(!unread_of(&self.database.lock(), user, ids)?.is_empty())
+    }
+
+    /// The newest change of those that are too old.
+    pub fn newest_expired(&self, now: Timestamp, up_to: i64) -> Result<Option<i64>> {
+        let sql = "SELECT MAX(change) FROM notices WHERE made < ?1 OR change <= ?2";
+        let before = now.0.saturating_sub(self.bounds.age_ms);
+        Ok(self.database.lock().query_row(sql, [before, up_to], |row| row.get(0))?)
     }
 
     /// Removes what is too old by its time, and what was there up to a change.
@@ -309,14 +320,16 @@ impl Store {
     }
 }
 
+/// Keeps notifications; gives the messages that had to go for them.
 fn insert(
     all: &Transaction<'_>,
     drafts: &[Draft],
     most: usize,
     counts: &mut HashMap<String, usize>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<Obsolete>> {
+    let mut obsolete = Vec::new();
     if drafts.is_empty() {
-        return Ok(());
+        return Ok(obsolete);
     }
     let before = current(all)?;
     let (mut change, mut new) = (before, HashMap::<&str, usize>::new());
@@ -328,9 +341,10 @@ fn insert(
         for draft in drafts {
             let owner = draft.owner.as_deref().unwrap_or(EVERYBODY);
             let Draft { id, kind, severity, title, body, job, made, .. } = draft;
-            let values = params![id, owner, change + 1, kind, severity, title, body, job, made.0];
+            let next = draft.revision.map_or(change, |revision| change.max(apply::first_change(revision))) + 1;
+            let values = params![id, owner, next, kind, severity, title, body, job, made.0];
             if insert.execute(values)? > 0 {
-                change += 1;
+                change = next;
                 *new.entry(owner).or_default() += 1;
             }
         }
@@ -338,13 +352,41 @@ fn insert(
     for (owner, new) in new {
         let known = counts.get(owner).map(|known| known + new);
         let count = known.map_or_else(|| count(all, owner), Ok)?;
-        trim(all, owner, count.saturating_sub(most))?;
+        trim(all, owner, count.saturating_sub(most), &mut obsolete)?;
         if counts.len() >= MAX_COUNTED && !counts.contains_key(owner) {
             counts.clear();
         }
         counts.insert(owner.to_owned(), count.min(most));
     }
-    if change > before { set_current(all, change) } else { Ok(()) }
+    if change > before {
+        set_current(all, change)?;
+    }
+    Ok(obsolete)
+}
+
+/// Marks notifications read for a user; all when none is named. How many were unread before.
+fn mark_read(all: &Transaction<'_>, user: &str, ids: &[String], now: Timestamp) -> rusqlite::Result<usize> {
+    // One number for all: a server that never had one of them gives the others the same.
+    let (unread, change) = (unread_of(all, user, ids)?, current(all)? + 1);
+    let mut mark = all.prepare_cached("INSERT INTO reads VALUES (?1, ?2, ?3, ?4)")?;
+    for id in &unread {
+        mark.execute(params![user, id, change, now.0])?;
+    }
+    if !unread.is_empty() {
+        set_current(all, change)?;
+    }
+    Ok(unread.len())
+}
+
+/// What a user has not read of these notifications, or of all when none is named, in the order in which it came.
+fn unread_of(database: &Connection, user: &str, ids: &[String]) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT n.id FROM notices n LEFT JOIN reads r ON r.id = n.id AND r.owner = ?1
+        WHERE n.owner IN (?1, '') AND r.read IS NULL ORDER BY n.change";
+    let mut query = database.prepare_cached(sql)?;
+    let mut unread = query.query_map([user], |row| row.get(0))?.collect::<std::result::Result<Vec<String>, _>>()?;
+    let named: HashSet<&String> = ids.iter().collect();
+    unread.retain(|id| ids.is_empty() || named.contains(id));
+    Ok(unread)
 }
 
 /// Without those that would have to go again for the others.
@@ -369,14 +411,28 @@ fn count(all: &Transaction<'_>, owner: &str) -> rusqlite::Result<usize> {
 }
 
 /// Lets so many of the oldest of an owner go.
-fn trim(all: &Transaction<'_>, owner: &str, excess: usize) -> rusqlite::Result<()> {
-    if excess > 0 {
-        const OLDEST: &str = "SELECT id FROM notices WHERE owner = ?1 ORDER BY change LIMIT ?2";
-        for table in ["reads", "notices"] {
-            let mut delete = all.prepare_cached(&format!("DELETE FROM {table} WHERE id IN ({OLDEST})"))?;
-            delete.execute(params![owner, excess as i64])?;
+fn trim(all: &Transaction<'_>, owner: &str, excess: usize, obsolete: &mut Vec<Obsolete>) -> rusqlite::Result<()> {
+    const OLDEST: &str = "SELECT id FROM notices WHERE owner = ?1 ORDER BY change LIMIT ?2";
+    if excess == 0 {
+        return Ok(());
+    }
+    let values = params![owner, excess as i64];
+    all.prepare_cached(&format!("DELETE FROM reads WHERE id IN ({OLDEST})"))?.execute(values)?;
+    let mut delete = all.prepare_cached(&format!("DELETE FROM notices WHERE id IN ({OLDEST}) RETURNING id, kind"))?;
+    let gone = delete.query_map(values, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    for gone in gone {
+        let (id, kind) = gone?;
+        if kind == MESSAGE {
+            obsolete.push(Obsolete::Message { owner: owner.to_owned(), id });
         }
     }
+    Ok(())
+}
+
+/// How far the job log has been looked through, and in which epoch.
+fn set_followed(all: &Transaction<'_>, (epoch, revision): (u64, Revision)) -> rusqlite::Result<()> {
+    let value = format!("{epoch} {}", revision.0);
+    all.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('followed', ?1)")?.execute([value])?;
     Ok(())
 }
 
@@ -423,6 +479,7 @@ pub(super) mod tests {
             body: String::new(),
             job: String::new(),
             made: Timestamp::now(),
+            revision: None,
         }
     }
 
@@ -462,6 +519,20 @@ pub(super) mod tests {
         assert!(store.after("bob", seen, 10).unwrap().is_empty());
         assert_eq!(store.mark_read("bob", &[], Timestamp(8)).unwrap(), 2);
         assert_eq!(ids(store.newest("alice", 10, true).unwrap()), ["a"]);
+    }
+
+    #[test]
+    fn what_was_read_together_comes_together_however_small_the_page() {
+        let store = store(10);
+        for number in 0..6 {
+            store.insert(&[draft(&number.to_string(), Some("alice"))], None).unwrap();
+        }
+        let seen = store.change().unwrap();
+        store.mark_read("alice", &["1".into(), "3".into(), "4".into()], Timestamp(1)).unwrap();
+        store.mark_read("alice", &["2".into()], Timestamp(2)).unwrap();
+        let first = store.after("alice", seen, 2).unwrap();
+        let next = store.after("alice", first.last().unwrap().change, 2).unwrap();
+        assert_eq!((ids(first), ids(next)), (vec!["1".into(), "3".into(), "4".into()], vec!["2".into()]));
     }
 
     #[test]

@@ -1,28 +1,27 @@
 //! Who is sent to by Web Push, and how far.
 
 use courant_joblog::ids::Timestamp;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter};
+use sha2::{Digest as _, Sha256};
 
-use super::{FIND, Result, Store, StoredNotification, current, notification};
+use super::{FIND, Obsolete, Result, Store, StoredNotification, current, notification};
 use crate::notifications::subscription::{Delivery, Subscription};
 
 impl Store {
     /// Keeps a subscription, from the next notification on; one that is there keeps its position, unless it was another
     /// user's. Over `most` the owner's oldest go.
     pub fn subscribe(&self, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
-        self.synced(|database| subscribe(database, owner, to, most, now))
+        self.synced(|database| {
+            let all = database.transaction()?;
+            subscribe(&all, owner, to, most, now)?;
+            Ok(all.commit()?)
+        })
     }
 
     /// Ends a subscription of an owner.
     pub fn unsubscribe(&self, owner: &str, endpoint: &str) -> Result<()> {
         let sql = "DELETE FROM push WHERE owner = ?1 AND endpoint = ?2";
         self.synced(|database| Ok(database.prepare_cached(sql)?.execute([owner, endpoint]).map(drop)?))
-    }
-
-    /// Ends a subscription whose browser is gone.
-    pub fn forget(&self, endpoint: &str) -> Result<()> {
-        self.database.lock().prepare_cached("DELETE FROM push WHERE endpoint = ?1")?.execute([endpoint])?;
-        Ok(())
     }
 
     /// The subscriptions of some users, or of all.
@@ -63,6 +62,12 @@ impl Store {
         Ok(found.collect::<std::result::Result<_, _>>()?)
     }
 
+    /// Up to which change a subscription of an owner was sent to; none if there is no such subscription.
+    pub fn sent(&self, owner: &str, endpoint: &str) -> Result<Option<i64>> {
+        let sql = "SELECT sent FROM push WHERE endpoint = ?1 AND owner = ?2";
+        Ok(self.database.lock().prepare_cached(sql)?.query_row([endpoint, owner], |row| row.get(0)).optional()?)
+    }
+
     /// Notifications up to a change were sent. After a crash of the machine the last ones may be sent once more.
     pub fn was_sent(&self, endpoint: &str, change: i64) -> Result<()> {
         let sql = "UPDATE push SET sent = ?2 WHERE endpoint = ?1 AND sent < ?2";
@@ -71,9 +76,26 @@ impl Store {
     }
 }
 
-fn subscribe(database: &mut Connection, owner: &str, to: &Subscription, most: usize, now: Timestamp) -> Result<()> {
-    let all = database.transaction()?;
-    let change = current(&all)?;
+/// What an endpoint is called where it must not be seen.
+pub fn endpoint_name(endpoint: &str) -> String {
+    let hash = Sha256::digest(endpoint.as_bytes());
+    courant_runtime::hex(&hash[..16])
+}
+
+/// Gives the subscriptions that had to go for it.
+pub(super) fn subscribe(
+    all: &Transaction<'_>,
+    owner: &str,
+    to: &Subscription,
+    most: usize,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Obsolete>> {
+    let change = current(all)?;
+    let obsolete =
+        |owner: String, endpoint: &str| Obsolete::Subscription { owner, endpoint_name: endpoint_name(endpoint) };
+    let other = "SELECT owner FROM push WHERE endpoint = ?1 AND owner <> ?2";
+    let other: Option<String> = all.query_row(other, [to.endpoint.as_str(), owner], |row| row.get(0)).optional()?;
+    let mut gone: Vec<Obsolete> = other.map(|other| obsolete(other, &to.endpoint)).into_iter().collect();
     // The newest, also by a clock that was set back.
     let newest = "SELECT COALESCE(MAX(made), 0) FROM push WHERE owner = ?1 AND endpoint <> ?2";
     let newest: i64 = all.query_row(newest, [owner, &to.endpoint], |row| row.get(0))?;
@@ -83,9 +105,12 @@ fn subscribe(database: &mut Connection, owner: &str, to: &Subscription, most: us
         owner = excluded.owner, p256dh = excluded.p256dh, auth = excluded.auth, made = excluded.made";
     all.execute(sql, params![to.endpoint, owner, to.p256dh, to.auth, made, change])?;
     let oldest = "DELETE FROM push WHERE owner = ?1 AND endpoint NOT IN (
-        SELECT endpoint FROM push WHERE owner = ?1 ORDER BY made DESC, rowid DESC LIMIT ?2)";
-    all.execute(oldest, params![owner, most as i64])?;
-    Ok(all.commit()?)
+        SELECT endpoint FROM push WHERE owner = ?1 ORDER BY made DESC, rowid DESC LIMIT ?2) RETURNING endpoint";
+    let mut delete = all.prepare_cached(oldest)?;
+    for endpoint in delete.query_map(params![owner, most as i64], |row| row.get::<_, String>(0))? {
+        gone.push(obsolete(owner.to_owned(), &endpoint?));
+    }
+    Ok(gone)
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
@@ -143,7 +168,7 @@ mod tests {
         store.unsubscribe("bob", "b").unwrap();
         assert_eq!(of(None), ["b", "c", "d"]);
         store.unsubscribe("alice", "b").unwrap();
-        store.forget("d").unwrap();
+        store.unsubscribe("bob", "d").unwrap();
         assert_eq!(of(None), ["c"]);
         assert!(unsent(&store, "d").is_empty());
     }
