@@ -21,6 +21,7 @@ mod parts;
 mod passwords;
 mod progress;
 mod retry;
+mod s3;
 mod scans;
 mod servers;
 mod submit;
