@@ -22,6 +22,7 @@ mod passwords;
 mod people;
 mod progress;
 mod retry;
+mod s3;
 mod scans;
 mod servers;
 mod submit;

@@ -16,6 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("COURANT_BIN", ROOT / "target/release/courant"))
 SAMPLE = ROOT / "tests/fixtures/pdf/cc-by-sa-4.0/two-columns.pdf"
 LONG = ROOT / "tests/fixtures/pdf/cc-by-sa-4.0/pages-120.pdf"
+# The bucket that tests write into, each below its own prefix.
+BUCKET = "documents"
 # The longest that anything may take on a slow and busy machine.
 PATIENCE = 120
 
@@ -48,6 +50,7 @@ class Up:
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         note = json.loads((self.data / "up.json").read_text())
         self.grpc, self.http = note["grpc"], note["http"]
+        self.user = self.token("alice")
 
     def courant(self, *arguments):
         """Runs a command to its end and gives back what it printed."""
@@ -87,6 +90,27 @@ def stubs(tmp_path_factory):
     sys.path.insert(0, str(out))
     names = ["job_pb2", "job_service_pb2", "job_service_pb2_grpc", "worker_service_pb2", "worker_service_pb2_grpc"]
     return type("Stubs", (), {name: importlib.import_module(f"courant.v1.{name}") for name in names})
+
+
+@pytest.fixture(scope="session")
+def store():
+    """A client of an S3 server that runs here, and has a bucket."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+
+    def service(name, key="key", secret="secret"):
+        keys = {"aws_access_key_id": key, "aws_secret_access_key": secret}
+        return boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", **keys)
+
+    client = service("s3")
+    client.create_bucket(Bucket=BUCKET)
+    client.endpoint, client.service = endpoint, service
+    yield client
+    server.stop()
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
 //! The gRPC endpoint, as a client sees it.
 
 use courant_proto::v1::admin_service_client::AdminServiceClient;
+use courant_proto::v1::download_document_response::Part as DocumentPart;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::read_result_response::Part as ResultPart;
 use courant_proto::v1::submit_job_request::Part;
+use courant_proto::v1::upload_service_client::UploadServiceClient;
 use courant_proto::v1::watch_job_response::Step;
 use courant_proto::v1::{
-    GetJobRequest, Job, JobEvent, JobState, ReadResultRequest, ResultFormat, SubmitJobHeader, SubmitJobRequest,
-    SubmitJobResponse, WatchJobRequest, WatchJobResponse,
+    DownloadDocumentRequest, GetJobRequest, Job, JobEvent, JobState, ReadResultRequest, ResultFormat, SubmitJobHeader,
+    SubmitJobRequest, SubmitJobResponse, WatchJobRequest, WatchJobResponse,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
@@ -46,6 +48,15 @@ pub type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 pub async fn admin(address: &str, token: &str) -> anyhow::Result<Admin> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
     Ok(AdminServiceClient::with_interceptor(channel, Bearer::new(token)?))
+}
+
+/// The upload service with a token.
+pub type Uploads = UploadServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Connects to the upload service.
+pub async fn uploads(address: &str, token: &str) -> anyhow::Result<Uploads> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    Ok(UploadServiceClient::with_interceptor(channel, Bearer::new(token)?))
 }
 
 /// The job service for one user.
@@ -114,6 +125,19 @@ impl Jobs {
         let mut watch = self.watch(job_id, "").await?;
         watch.to_end().await?;
         Ok(self.get(job_id).await?)
+    }
+
+    /// Reads the document from an offset, at most so many bytes; 0 for all.
+    pub async fn document(&self, job_id: &str, offset: i64, limit: i64) -> Result<Vec<u8>, Status> {
+        let request = DownloadDocumentRequest { job_id: job_id.to_owned(), offset, limit };
+        let mut stream = self.client.clone().download_document(request).await?.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(message) = stream.message().await? {
+            if let Some(DocumentPart::Chunk(chunk)) = message.part {
+                bytes.extend_from_slice(&chunk);
+            }
+        }
+        Ok(bytes)
     }
 
     /// Reads a whole result.

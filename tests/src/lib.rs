@@ -11,6 +11,7 @@ pub mod health;
 pub mod http;
 pub mod pdf_worker;
 pub mod program;
+pub mod s3;
 pub mod server;
 pub mod submitter;
 pub mod torture;

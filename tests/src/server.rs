@@ -12,13 +12,16 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::grpc::{self, Admin, Jobs};
+use crate::grpc::{self, Admin, Jobs, Uploads};
 use crate::up::{HOUR, signal};
 use crate::{program, within};
 
 /// What all servers on one log share: documents, and the keys of tokens and passwords.
 #[derive(Clone)]
-pub struct Shared(Arc<TempDir>);
+pub struct Shared {
+    folder: Arc<TempDir>,
+    environment: Vec<(String, String)>,
+}
 
 impl Shared {
     pub fn new() -> anyhow::Result<Self> {
@@ -28,11 +31,23 @@ impl Shared {
             Secret::load_or_create(&folder.path().join(name))?;
         }
         fs::write(folder.path().join("nats-password"), PASSWORD)?;
-        Ok(Self(Arc::new(folder)))
+        Ok(Self { folder: Arc::new(folder), environment: Vec::new() })
+    }
+
+    /// Variables for all servers that are started from now on.
+    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self
+    }
+
+    /// A file for all servers; gives back its path.
+    pub fn write(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        fs::write(self.path(name), text)?;
+        Ok(self.path(name).display().to_string())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     /// The secret that tokens are signed with.
@@ -53,6 +68,7 @@ impl Shared {
         ensure!(program.is_file(), "there is no {}; run: make build", program.display());
         let mut command = program::clean(program, flags);
         command
+            .envs(self.environment.iter().cloned())
             .env("COURANT_DATA_DIR", data)
             .env("COURANT_GRPC", "127.0.0.1:0")
             .env("COURANT_LAME_DUCK", "0s")
@@ -123,6 +139,11 @@ impl Server {
     /// The job service for this user.
     pub async fn jobs(&self, user: &str) -> anyhow::Result<Jobs> {
         Jobs::connect(&self.grpc, &self.shared.token(user, &[])?).await
+    }
+
+    /// The upload service for this user.
+    pub async fn uploads(&self, user: &str) -> anyhow::Result<Uploads> {
+        grpc::uploads(&self.grpc, &self.shared.token(user, &[])?).await
     }
 
     /// The admin service for an admin of this name.

@@ -23,6 +23,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The least memory for documents under way: of a remote store one takes up to 16 MiB.
 const UPLOAD_MEMORY: u32 = 64 << 20;
+/// What S3 copies at once, which is how a document gets to its place.
+const S3_COPY_BYTES: u64 = 5 << 30;
 /// What one piece of an upload may have.
 const PIECE_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
 
@@ -37,6 +39,11 @@ pub struct Config {
     /// Where documents and results live: a URL (s3://…, gs://…, az://…, file:///…); default: DATA_DIR/objects
     #[arg(long, env = "COURANT_OBJECTS", value_name = "URL")]
     pub objects: Option<String>,
+
+    /// File with the credentials of S3, as AWS' programs share it: aws_access_key_id and aws_secret_access_key below
+    /// [default]. It is read again while the server runs; default: AWS_SHARED_CREDENTIALS_FILE, and the other variables of AWS
+    #[arg(long, env = "COURANT_OBJECTS_CREDENTIALS_FILE", value_name = "FILE", requires = "objects")]
+    pub objects_credentials_file: Option<PathBuf>,
 
     /// File with the key that passwords of documents are sealed with, mode 0600, the same for all servers of one log;
     /// default: DATA_DIR/password.key, made on first start
@@ -254,6 +261,7 @@ impl Config {
         Self {
             data_dir: data_dir.into(),
             objects: None,
+            objects_credentials_file: None,
             password_key_file: None,
             max_document_bytes: 512 << 20,
             large_document_bytes: 32 << 20,
@@ -332,6 +340,11 @@ impl Config {
         RetryWaits { base: self.retry_base, longest: self.retry_max }
     }
 
+    fn is_too_large_for_s3(&self) -> bool {
+        let is_s3 = self.objects.as_deref().is_some_and(|url| url.starts_with("s3"));
+        is_s3 && self.max_document_bytes > S3_COPY_BYTES
+    }
+
     /// Refuses values that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         let weight = |weight: u32| !(1..=Weights::MAX).contains(&weight);
@@ -341,6 +354,11 @@ impl Config {
             ("--presence-devices-per-user", !(1..=1000).contains(&devices), "must be 1 to 1000"),
             ("--presence-users-per-bridge", !(1..=10_000_000).contains(&users), "must be 1 to 10000000"),
             ("--max-document-bytes", self.max_document_bytes == 0, "must be at least 1"),
+            (
+                "--max-document-bytes",
+                self.is_too_large_for_s3(),
+                "must be at most 5368709120 with s3://, which copies no more",
+            ),
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),
             ("--max-artifact-bytes", self.max_artifact_bytes == 0, "must be at least 1"),
             ("--small-file-bytes", self.small_file_bytes > MAX_BLOB_BYTES, "must be 0 to 262144"),
@@ -411,7 +429,10 @@ mod tests {
         config.large_weight = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--large-weight must be 1 to 1000");
         type Spoil = fn(&mut Config);
-        let rules: [(&str, Spoil); 11] = [
+        let rules: [(&str, Spoil); 12] = [
+            ("--max-document-bytes", |config| {
+                (config.objects, config.max_document_bytes) = (Some("s3://bucket".into()), (5 << 30) + 1);
+            }),
             ("--owner-share", |config| config.owner_share = 0.0),
             ("--owner-share", |config| config.owner_share = 1.01),
             ("--owner-share", |config| config.owner_share = f64::NAN),

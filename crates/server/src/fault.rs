@@ -21,9 +21,15 @@ pub enum Fault {
     Unavailable,
 }
 
+/// A store without conditional writes.
+pub const NOT_CONDITIONAL: &str = "If-None-Match is not honoured";
+
 /// Signs of wrong settings in what stores answer, and what they mean. The library keeps the answer's status and text, but
 /// only as text.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 12] = [
+    (NOT_CONDITIONAL, "it writes over what is there although it is asked not to (If-None-Match)"),
+    ("169.254.169.254", "there are no credentials for it"),
+    ("status code: 501", "it cannot do what is needed"),
     ("NoSuchBucket", "there is no such bucket"),
     ("The specified bucket does not exist", "there is no such bucket"),
     ("ContainerNotFound", "there is no such container"),
@@ -76,6 +82,11 @@ impl Fault {
         }
     }
 
+    /// Whether the same may work a moment later, without anybody doing anything.
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Self::Overloaded | Self::Timeout | Self::Unavailable)
+    }
+
     /// For callers. Says nothing of addresses and names: these are the operator's.
     pub fn client_message(self) -> String {
         let store = "the store of documents and results";
@@ -102,7 +113,28 @@ const fn is_timeout(_: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// An error with all its causes, for the log.
+/// Whether the connection went away after the request was sent and before it was answered: it may have been carried out.
+#[cfg(feature = "cloud")]
+pub fn was_cut_off(error: &object_store::Error) -> bool {
+    use object_store::client::{HttpError, HttpErrorKind};
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<HttpError>() {
+            return matches!(error.kind(), HttpErrorKind::Interrupted | HttpErrorKind::Unknown);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A folder has no connection.
+#[cfg(not(feature = "cloud"))]
+pub const fn was_cut_off(_: &object_store::Error) -> bool {
+    false
+}
+
+/// An error with all its causes, for the log. Of a long answer in XML only what it says: the rest may repeat what the
+/// request was signed with.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -113,7 +145,24 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    text
+    shorten(&text)
+}
+
+/// A text with `CODE: MESSAGE` in place of an answer of S3.
+fn shorten(text: &str) -> String {
+    let Some((before, answer)) = text.split_once("<?xml").or_else(|| text.split_once("<Error>")) else {
+        return text.to_owned();
+    };
+    let (answer, after) = answer.rsplit_once("</Error>").unwrap_or((answer, ""));
+    let part = |name: &str| {
+        let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(part, _)| part)
+    };
+    match (part("Code"), part("Message")) {
+        (Some(code), Some(message)) => format!("{before}{code}: {message}{}", after.trim_end()),
+        (Some(said), None) | (None, Some(said)) => format!("{before}{said}{}", after.trim_end()),
+        (None, None) => before.trim_end().to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -140,5 +189,15 @@ mod tests {
         use object_store::client::{HttpError, HttpErrorKind};
         let timeout = HttpError::new(HttpErrorKind::Timeout, io::Error::other("slow"));
         assert_eq!(Fault::of(&generic(timeout)), Fault::Timeout);
+    }
+
+    #[test]
+    fn of_an_answer_in_xml_the_log_has_what_it_says_and_not_what_it_repeats() {
+        let answer = "status code: 403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code>\
+                      <Message>Wrong key</Message><CanonicalRequest>x-amz-security-token:hush</CanonicalRequest></Error>";
+        let said = error_chain(&generic(answer));
+        assert!(said.ends_with("status code: 403 Forbidden: SignatureDoesNotMatch: Wrong key"), "{said}");
+        assert_eq!(shorten("<Error><AWSAccessKeyId>hush"), "");
+        assert_eq!(shorten("as it is"), "as it is");
     }
 }

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use super::store::{Objects, is_not_found, storage};
 use crate::error::Error;
-use crate::fault::{Fault, error_chain};
+use crate::fault::{Fault, NOT_CONDITIONAL, error_chain};
 
 /// Between two probes: while it works, and while it does not.
-const EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(2));
 /// How long a probe may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -33,7 +33,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Probes for ever. Each change of state is one log line, and sent to `works`.
 pub async fn run(objects: Objects, works: watch::Sender<bool>) {
-    let mut last: Option<StoreFailure> = None;
+    let (mut last, mut told) = (None::<StoreFailure>, false);
     loop {
         let found = objects.probe().await;
         let away = found.as_ref().is_some_and(|failure| failure.kind != Some(Fault::Full));
@@ -51,6 +51,13 @@ pub async fn run(objects: Objects, works: watch::Sender<bool>) {
                 works.send_replace(true);
             }
             _ => {}
+        }
+        if !told && objects.state.keeps_what_is_there.get() == Some(&false) {
+            told = true;
+            tracing::error!(
+                why = NOT_CONDITIONAL,
+                "the store writes over what is there: uploads in pieces are refused"
+            );
         }
         let pause = if found.is_none() { EVERY.0 } else { EVERY.1 };
         // Not more often than that: everybody may find out at once.
@@ -79,15 +86,15 @@ impl Objects {
         answer
     }
 
-    /// Somebody could not write: a probe finds out whether there is space.
-    pub(super) fn request_probe_if_full(&self, error: &object_store::Error) {
-        if Fault::of(error) == Fault::Full {
+    /// Somebody could not read or write: a probe finds out whether that is so for all.
+    pub(super) fn request_probe(&self, error: &object_store::Error) {
+        if Fault::of(error) != Fault::Missing {
             self.state.probe_requested.notify_one();
         }
     }
 
-    /// Reads something that is not there: a bucket that is missing or closed shows, and nothing is written. Into a folder it
-    /// writes: a disk without space shows nowhere else.
+    /// Reads something that is not there: a bucket that is missing or closed shows. Once, it writes there. Into a folder it
+    /// writes each time: a disk without space shows nowhere else.
     async fn probe(&self) -> Option<StoreFailure> {
         let path = self.path("uploads/probe");
         let probe = async {
@@ -98,13 +105,15 @@ impl Objects {
             }
             match self.folder.clone() {
                 Some(folder) => try_space(folder).await,
-                None => Ok(()),
+                None => self.keeps_what_is_there().await.map(drop),
             }
         };
         match tokio::time::timeout(WITHIN, probe).await {
             Ok(Ok(())) => None,
             Ok(Err(Error::Objects(error))) => {
-                Some(StoreFailure { kind: Some(Fault::of(&error)), causes: error_chain(&error) })
+                let (kind, causes) = (Fault::of(&error), error_chain(&error));
+                let causes = if let Fault::Misconfigured(what) = kind { format!("{what}: {causes}") } else { causes };
+                Some(StoreFailure { kind: Some(kind), causes })
             }
             Ok(Err(error)) => Some(StoreFailure { kind: None, causes: error.to_string() }),
             Err(_) => Some(StoreFailure { kind: Some(Fault::Timeout), causes: format!("no answer within {WITHIN:?}") }),

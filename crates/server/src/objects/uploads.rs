@@ -3,11 +3,9 @@
 
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use courant_joblog::ids::{JobId, Owner};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{PutMode, PutOptions};
 use sha2::{Digest, Sha256};
 
 use super::store::{Objects, hex, ignore_not_found};
@@ -80,19 +78,6 @@ impl Objects {
         let mut found: Vec<UploadFile> = found.try_collect().await?;
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
-    }
-
-    /// Stores something where nothing is yet; `false` when something is. Durable when it comes back.
-    pub async fn put_new(&self, path: &Path, bytes: Bytes) -> Result<bool, Error> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(path, bytes.into(), options).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => {
-                self.request_probe_if_full(&error);
-                Err(error.into())
-            }
-        }
     }
 
     /// Takes back a piece of an upload that was removed meanwhile, with the folder that writing it made.

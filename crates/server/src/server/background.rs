@@ -1,6 +1,7 @@
 //! What a server does by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use courant_engine::unwatched::{self, FollowedElsewhere};
 use courant_runtime::Shutdown;
@@ -14,6 +15,9 @@ use crate::notifications::{self, push};
 use crate::services::Services;
 use crate::worker::{dispatch, sweep};
 use crate::{objects, passwords, positions, retention, uploads};
+
+/// How often drafts are looked for that were left, besides at start.
+const DRAFTS_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 impl Server {
     pub(super) fn start_background(
@@ -31,7 +35,7 @@ impl Server {
         tasks.keep("retention", retention::run(services()));
         tasks.run("orphans", retention::orphans::run(services()));
         tasks.keep("expired uploads", uploads::sweep::run(services()));
-        tasks.run("drafts", sweep_drafts(services()));
+        tasks.keep("drafts", sweep_drafts(services()));
         let (works, store) = watch::channel(true);
         tasks.keep("object store probe", objects::probe::run(self.services.objects.clone(), works));
         tasks.run("object store health", follow_state(health.clone(), STORE_SERVICE, store));
@@ -66,9 +70,12 @@ impl Server {
     }
 }
 
-/// What a crash has left. The store may be away: nobody waits for it.
+/// Looks for ever for what a crash has left, also one of another server. The store may be away: nobody waits for it.
 async fn sweep_drafts(services: Arc<Services>) {
-    if let Err(error) = services.objects.sweep_uploads(services.engine.wall.file_time()).await {
-        tracing::warn!(%error, "old uploads could not be swept");
+    loop {
+        if let Err(error) = services.objects.sweep_uploads(services.engine.wall.file_time()).await {
+            tracing::warn!(%error, "old uploads could not be swept");
+        }
+        tokio::time::sleep(DRAFTS_EVERY).await;
     }
 }

@@ -59,7 +59,7 @@ impl Server {
     pub async fn with_log(config: Config, verifier: Verifier, log: Arc<dyn Log>) -> Result<Self, StartError> {
         config.check()?;
         let objects = match &config.objects {
-            Some(url) => Objects::at(url)?,
+            Some(url) => Objects::at(url, config.objects_credentials_file.as_deref())?,
             None => Objects::local(&config.data_dir.join("objects"))?,
         };
         let bounds = Bounds {
