@@ -141,6 +141,10 @@ test-torture: build packages ## A minute of torture, the same plan every time
 torture: build packages ## Attack a running system and check docs/guarantees.md; COURANT_TORTURE_SEED, COURANT_TORTURE_SECONDS
 	$(TARGET)/release/torture
 
+.PHONY: cluster
+cluster: build $(DONE)/venv packages ## A cluster on this machine, parts of which are killed while it works: NATS, servers, bridges, nginx, workers
+	$(TARGET)/release/cluster
+
 .PHONY: test-web
 test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings and the console
 	npm run --prefix bridge/web typecheck

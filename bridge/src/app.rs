@@ -6,6 +6,7 @@ use std::sync::Arc;
 use courant_proto::v1::BridgeCounts;
 use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
+use courant_tls::AddressError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -62,11 +63,7 @@ pub struct Peer(pub IpAddr);
 
 impl App {
     /// Starts the shared parts. They stop with the supervisor, after the sessions.
-    pub fn start(
-        config: Config,
-        shutdown: Shutdown,
-        supervisor: Supervisor,
-    ) -> Result<Arc<Self>, tonic::transport::Error> {
+    pub fn start(config: Config, shutdown: Shutdown, supervisor: Supervisor) -> Result<Arc<Self>, AddressError> {
         let server = Server::new(&config)?;
         let (metrics, times) = (Metrics::default(), config.times.clone());
         let audit = Arc::new(AuditLog::default());

@@ -15,7 +15,7 @@ pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 /// The configuration of a bridge.
 #[derive(Clone)]
 pub struct Config {
-    /// Where the server is: `http://host:port`.
+    /// Where the server is: `http://host:port`; several that share a log with commas between them.
     pub server: String,
     /// Judges the users' tokens.
     pub verifier: Verifier,

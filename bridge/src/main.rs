@@ -20,7 +20,7 @@ struct Args {
     /// Address and port to listen on for browsers.
     #[arg(long, visible_alias = "http", env = "COURANT_HTTP", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Address of the server (gRPC).
+    /// Address of the server (gRPC); of several that share a log with commas between them: when one is gone, the next is used.
     #[arg(long, alias = "core", env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
     /// File with the secret that tokens are signed with, shared with the server.

@@ -4,6 +4,7 @@
 
 mod benchmark;
 mod cancel;
+mod cluster;
 mod command_line;
 mod crash;
 mod documents;

@@ -21,11 +21,16 @@ pub struct Bridge {
 impl Bridge {
     /// Starts one in front of the server at this address, and waits until it listens.
     pub async fn start(shared: &Shared, server: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::at(shared, &format!("http://{server}"), flags).await
+    }
+
+    /// Starts one in front of the servers at these URLs.
+    pub async fn at(shared: &Shared, servers: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let program = program::courant()?.with_file_name("courant-bridge");
         ensure!(program.is_file(), "there is no {}; run: make build", program.display());
         let mut command = program::clean(program, flags);
         command
-            .env("COURANT_SERVER", format!("http://{server}"))
+            .env("COURANT_SERVER", servers)
             .env("COURANT_HTTP", "127.0.0.1:0")
             .env("COURANT_LAME_DUCK", "0s")
             .env("COURANT_SECRET_FILE", shared.secret_file());

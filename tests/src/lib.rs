@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod bridge;
+pub mod cluster;
 pub mod documents;
 pub mod events;
 pub mod grpc;

@@ -19,8 +19,13 @@ pub struct PdfWorker {
 impl PdfWorker {
     /// Starts a worker of this `up` with these flags; it answers health probes.
     pub async fn start(up: &Up, id: &str, flags: &[&str]) -> anyhow::Result<Self> {
-        let (server, token) = (format!("http://{}", up.grpc), up.token(id, &[Role::Worker], HOUR)?);
-        let fixed = ["--server", &server, "--worker-id", id, "--health-addr", "127.0.0.1:0"];
+        let token = up.token(id, &[Role::Worker], HOUR)?;
+        Self::at(&format!("http://{}", up.grpc), &token, id, flags).await
+    }
+
+    /// Starts a worker of the servers at these URLs.
+    pub async fn at(servers: &str, token: &str, id: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        let fixed = ["--server", servers, "--worker-id", id, "--health-addr", "127.0.0.1:0"];
         let arguments: Vec<&str> = fixed.into_iter().chain(flags.iter().copied()).collect();
         let mut command = program::clean(program::pdf_worker()?, &arguments);
         let mut child = command.env("COURANT_TOKEN", token).spawn()?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use courant_runtime::Shutdown;
 use courant_runtime::supervisor::{Supervisor, TaskFailed};
+use courant_tls::AddressError;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,9 +31,9 @@ pub enum Error {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The client of the server cannot be set up.
-    #[error("cannot set up the client of the server: {0}")]
-    Server(#[from] tonic::transport::Error),
+    /// The address of the server cannot be used.
+    #[error("--server: {0}")]
+    Server(#[from] AddressError),
     /// A background task is gone, and the bridge cannot go on without it.
     #[error(transparent)]
     Task(#[from] TaskFailed),

@@ -15,7 +15,7 @@ use courant_proto::v1::notification_service_client::NotificationServiceClient;
 use courant_proto::v1::presence_service_client::PresenceServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_proto::v1::upload_service_client::UploadServiceClient;
-use courant_tls::connector;
+use courant_tls::{AddressError, Servers, connector};
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 
@@ -59,8 +59,10 @@ pub struct Server {
 
 impl Server {
     /// Connects when first needed, and again after every loss.
-    pub fn new(config: &Config) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(config.server.clone())?
+    pub fn new(config: &Config) -> Result<Self, AddressError> {
+        let servers = Servers::parse(&config.server)?;
+        let endpoint = servers
+            .endpoint()
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
@@ -71,15 +73,15 @@ impl Server {
             .initial_stream_window_size(BULK_STREAM_WINDOW)
             .initial_connection_window_size(BULK_CONNECTION_WINDOW);
         let tls = config.server_tls.as_ref();
-        let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, tls));
-        let transfers = connector::lazy(&bulk, tls);
-        let streams = ChannelPool::new(|| connector::lazy(&bulk, tls));
+        let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, &servers, tls));
+        let transfers = connector::lazy(&bulk, &servers, tls);
+        let streams = ChannelPool::new(|| connector::lazy(&bulk, &servers, tls));
         let token = config.server_token.clone();
         let all = endpoint
             .clone()
             .initial_stream_window_size(WATCHES_WINDOW)
             .initial_connection_window_size(2 * WATCHES_WINDOW);
-        let watches = Watches::new(connector::lazy(&all, tls), token.clone());
+        let watches = Watches::new(connector::lazy(&all, &servers, tls), token.clone());
         Ok(Self { system, calls, transfers, streams, watches, token, call: config.times.call })
     }
 

@@ -6,7 +6,7 @@ use courant_auth::Role;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
-use courant_tls::ClientTls;
+use courant_tls::{ClientTls, Servers};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::{Channel, Endpoint};
@@ -67,7 +67,8 @@ async fn reach(to: &Connection, roles: &[Role]) -> Result<(Channel, Bearer), Fai
         Some(token) => token.clone(),
         None => Home::at(&to.data_dir).own_token(to.user.as_deref(), roles)?,
     };
-    let channel = courant_tls::connector::connect(&endpoint(&address)?, tls.as_ref())
+    let servers = servers(&address)?;
+    let channel = courant_tls::connector::connect(&endpoint(&servers), &servers, tls.as_ref())
         .await
         .map_err(|error| unreachable(&address, &error))?;
     let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().map_err(|_| Failure::OddToken)?;
@@ -91,14 +92,20 @@ fn address(to: &Connection) -> Result<(String, Option<ClientTls>), Failure> {
     Ok((address, tls))
 }
 
-fn endpoint(address: &str) -> Result<Endpoint, Failure> {
-    let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(url).map_err(|_| Failure::Address(address.to_owned()))?;
-    Ok(endpoint
+/// One server, or several with commas between them.
+fn servers(addresses: &str) -> Result<Servers, Failure> {
+    let url = |address: &str| if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let urls: Vec<String> = addresses.split(',').map(|address| url(address.trim())).collect();
+    Ok(Servers::parse(&urls.join(","))?)
+}
+
+fn endpoint(servers: &Servers) -> Endpoint {
+    servers
+        .endpoint()
         .connect_timeout(CONNECT_WITHIN)
         .http2_keep_alive_interval(KEEPALIVE_EVERY)
         .keep_alive_timeout(KEEPALIVE_WITHIN)
-        .tcp_nodelay(true))
+        .tcp_nodelay(true)
 }
 
 fn unreachable(address: &str, error: &tonic::transport::Error) -> Failure {

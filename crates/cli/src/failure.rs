@@ -22,8 +22,8 @@ pub enum Failure {
     NoToken(PathBuf),
     #[error("the token holds characters that no token has; copy it again")]
     OddToken,
-    #[error("{0} is not an address; it looks like 127.0.0.1:50051")]
-    Address(String),
+    #[error(transparent)]
+    Address(#[from] courant_tls::AddressError),
     #[error(transparent)]
     Tls(#[from] courant_tls::TlsError),
     #[error("cannot reach {address}: {cause}; is `courant up` running there?")]

@@ -1,8 +1,9 @@
-//! gRPC channels over TLS whose certificates may change while they live.
+//! gRPC channels, over TLS whose certificates may change while they live, to whichever of several servers is there.
 
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
@@ -14,25 +15,64 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::Socket;
 use crate::client::ClientTls;
+use crate::servers::Servers;
 
-/// A channel that connects when it is first used, and again after every loss.
-pub fn lazy(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Channel {
-    match tls {
-        Some(tls) => endpoint.connect_with_connector_lazy(Connector(tls.clone())),
+/// How long one of several servers may take to accept a connection, before the next one is tried. The time of the endpoint is for
+/// all of them.
+const ONE_OF_SEVERAL_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// A channel that connects when it is first used, and again after every loss. The endpoint is one of these servers'.
+pub fn lazy(endpoint: &Endpoint, servers: &Servers, tls: Option<&ClientTls>) -> Channel {
+    match Connector::new(servers, tls) {
+        Some(connector) => endpoint.connect_with_connector_lazy(connector),
         None => endpoint.connect_lazy(),
     }
 }
 
 /// A channel that is connected.
-pub async fn connect(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Result<Channel, tonic::transport::Error> {
-    match tls {
-        Some(tls) => endpoint.connect_with_connector(Connector(tls.clone())).await,
+pub async fn connect(
+    endpoint: &Endpoint,
+    servers: &Servers,
+    tls: Option<&ClientTls>,
+) -> Result<Channel, tonic::transport::Error> {
+    match Connector::new(servers, tls) {
+        Some(connector) => endpoint.connect_with_connector(connector).await,
         None => endpoint.connect().await,
     }
 }
 
 #[derive(Clone, Debug)]
-struct Connector(ClientTls);
+struct Connector {
+    servers: Servers,
+    tls: Option<ClientTls>,
+}
+
+impl Connector {
+    /// None where the endpoint's own will do.
+    fn new(servers: &Servers, tls: Option<&ClientTls>) -> Option<Self> {
+        (servers.are_several() || tls.is_some()).then(|| Self { servers: servers.clone(), tls: tls.cloned() })
+    }
+
+    async fn connect(self) -> Result<Socket, Error> {
+        if !self.servers.are_several() {
+            let (_, only) = self.servers.in_turn().next().ok_or_else(|| Error::other("there is no address"))?;
+            return dial(&only, self.tls.as_ref()).await;
+        }
+        let mut last = Error::other("there is no address");
+        for (index, address) in self.servers.in_turn() {
+            match tokio::time::timeout(ONE_OF_SEVERAL_WITHIN, dial(&address, self.tls.as_ref())).await {
+                Ok(Ok(socket)) => {
+                    self.servers.use_next(index);
+                    return Ok(socket);
+                }
+                Ok(Err(error)) => last = Error::new(error.kind(), format!("{address}: {error}")),
+                Err(_) => last = Error::new(ErrorKind::TimedOut, format!("{address} does not answer")),
+            }
+            tracing::debug!(error = %last, "trying the next server");
+        }
+        Err(last)
+    }
+}
 
 impl tower::Service<Uri> for Connector {
     type Response = TokioIo<Socket>;
@@ -43,19 +83,27 @@ impl tower::Service<Uri> for Connector {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let tls = self.0.clone();
-        Box::pin(async move { Ok(TokioIo::new(handshake(&uri, &tls).await?)) })
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move { Ok(TokioIo::new(connector.connect().await?)) })
     }
 }
 
-async fn handshake(uri: &Uri, tls: &ClientTls) -> Result<Socket, Error> {
+async fn dial(uri: &Uri, tls: Option<&ClientTls>) -> Result<Socket, Error> {
     let host = uri.host().ok_or_else(|| Error::new(ErrorKind::InvalidInput, "the address has no host"))?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
+    let socket = TcpStream::connect((host, port)).await?;
+    socket.set_nodelay(true)?;
+    match tls {
+        Some(tls) => handshake(socket, host, tls).await,
+        None => Ok(Socket::Plain(socket)),
+    }
+}
+
+async fn handshake(socket: TcpStream, host: &str, tls: &ClientTls) -> Result<Socket, Error> {
     let name = ServerName::try_from(host.to_owned()).map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;
     let config: Arc<_> = tls.config().map_err(Error::other)?;
-    let socket = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await?;
-    socket.set_nodelay(true)?;
     let socket = TlsConnector::from(config).connect(name, socket).await?;
     if socket.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err(Error::other("gRPC is not spoken there (TLS without ALPN h2)"));

@@ -1,4 +1,5 @@
-//! TLS by rustls, for whoever listens and whoever connects: certificates from PEM files, renewed while running.
+//! TLS by rustls, for whoever listens and whoever connects: certificates from PEM files, renewed while running. Also which of several
+//! servers a client is connected to.
 //!
 //! One provider (aws-lc-rs), TLS 1.2 and 1.3, no OpenSSL. Knows files and sockets; nothing of jobs or HTTP.
 
@@ -10,6 +11,7 @@ pub mod incoming;
 pub mod limits;
 mod pinned;
 pub mod server;
+pub mod servers;
 pub mod socket;
 
 pub use client::{ClientFiles, ClientFlags, ClientTls};
@@ -18,6 +20,7 @@ pub use files::TlsError;
 pub use incoming::incoming;
 pub use limits::{ConnectionLimits, Network, network};
 pub use server::{Protocol, ServerFiles, ServerFlags, ServerTls};
+pub use servers::{AddressError, Servers};
 pub use socket::Socket;
 
 use std::sync::Arc;

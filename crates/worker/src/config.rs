@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use courant_tls::ClientTls;
+use courant_tls::{AddressError, ClientTls, Servers};
 use tonic::transport::Endpoint;
 
 use crate::status::StatusBoard;
@@ -15,7 +15,8 @@ pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 /// How a worker connects and behaves. [`Config::new`] fills in the defaults.
 #[derive(Clone)]
 pub struct Config {
-    /// Address of the server's gRPC endpoint: `http://host:port`, or `https://host:port` with [`Config::tls`].
+    /// Address of the server's gRPC endpoint: `http://host:port`, or `https://host:port` with [`Config::tls`]. Those of several servers
+    /// that share a log with commas between them: when one is gone, the next is used, and the worker keeps its jobs.
     pub server: String,
     /// How to verify the server and who to be to it; needed where its address begins with `https://`. Default none.
     pub tls: Option<ClientTls>,
@@ -57,7 +58,10 @@ pub struct Config {
 /// Why a configuration cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// [`Config::server`] is not an address, or its scheme does not go with [`Config::tls`].
+    /// [`Config::server`] is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The scheme of [`Config::server`] does not go with [`Config::tls`].
     #[error("the server's address {address:?} is not usable: {reason}; write it like http://127.0.0.1:50051")]
     Server {
         /// The address as it was given.
@@ -112,8 +116,8 @@ impl Config {
         }
     }
 
-    /// Checks everything and gives the address to connect to.
-    pub(crate) fn endpoint(&self) -> Result<Endpoint, ConfigError> {
+    /// Checks everything and gives what to connect to.
+    pub(crate) fn endpoint(&self) -> Result<(Endpoint, Servers), ConfigError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if self.worker_id.is_empty() || self.worker_id.len() > 64 || !self.worker_id.chars().all(plain) {
             return Err(ConfigError::WorkerId(self.worker_id.clone()));
@@ -134,19 +138,18 @@ impl Config {
         match (self.server.starts_with("https://"), &self.tls) {
             (true, None) => return Err(unusable("https:// needs TLS: set `tls`".into())),
             (false, Some(_)) => return Err(unusable("with TLS it must begin with https://".into())),
-            (false, None) if !self.server.starts_with("http://") => {
-                return Err(unusable("it must begin with http:// or https://".into()));
-            }
             _ => {}
         }
-        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|error| unusable(error.to_string()))?;
-        Ok(endpoint
+        let servers = Servers::parse(&self.server)?;
+        let endpoint = servers
+            .endpoint()
             .connect_timeout(self.connect_timeout)
             .tcp_nodelay(true)
             .http2_adaptive_window(true)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(10))
-            .keep_alive_while_idle(true))
+            .keep_alive_while_idle(true);
+        Ok((endpoint, servers))
     }
 }
 

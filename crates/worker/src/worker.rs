@@ -63,7 +63,8 @@ async fn run_until_stopped(
     handler: Arc<dyn Handler>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let channel = courant_tls::connector::lazy(&config.endpoint()?, config.tls.as_ref());
+    let (endpoint, servers) = config.endpoint()?;
+    let channel = courant_tls::connector::lazy(&endpoint, &servers, config.tls.as_ref());
     let client = WorkerServiceClient::with_interceptor(channel, Bearer(config.token.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
     let calls = Calls { client, patience: config.patience, backoff: (config.backoff_min, config.backoff_max) };

@@ -61,7 +61,8 @@ pub enum Command {
 /// How to reach the service, and as whom.
 #[derive(Args, Clone)]
 pub struct Connection {
-    /// The gRPC address, with https:// for TLS; default: that of the `courant up` on the data folder
+    /// The gRPC address, with https:// for TLS, or those of several servers with commas between them; default: that of the
+    /// `courant up` on the data folder
     #[arg(long, env = "COURANT_SERVER", value_name = "ADDR:PORT")]
     pub server: Option<String>,
 

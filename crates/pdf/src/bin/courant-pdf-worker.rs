@@ -70,7 +70,7 @@ struct Corpus {
 
 #[derive(Args)]
 struct Options {
-    /// The server's gRPC address.
+    /// The server's gRPC address; of several that share a log with commas between them: when one is gone, the next is used.
     #[arg(long, env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod changes;
+mod failover;
 mod files;
 mod handshakes;
 mod limits;

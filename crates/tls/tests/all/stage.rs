@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use courant_tls::{ClientFiles, ClientTls, ConnectionLimits, CountCalls, ServerFiles, ServerTls, connector};
+use courant_tls::{ClientFiles, ClientTls, ConnectionLimits, CountCalls, ServerFiles, ServerTls, Servers, connector};
 use tokio::net::TcpListener;
-use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
@@ -42,9 +41,10 @@ pub fn client(ca: PathBuf, identity: Option<(PathBuf, PathBuf)>) -> ClientTls {
 
 /// Asks how it is, on a new connection. Errors come with all their causes.
 pub async fn ask(address: SocketAddr, tls: &ClientTls) -> Result<(), String> {
-    let endpoint = Endpoint::from_shared(format!("https://localhost:{}", address.port())).unwrap();
+    let servers = Servers::parse(&format!("https://localhost:{}", address.port())).unwrap();
+    let endpoint = servers.endpoint();
     let call = async {
-        let channel = connector::connect(&endpoint, Some(tls)).await.map_err(|error| causes(&error))?;
+        let channel = connector::connect(&endpoint, &servers, Some(tls)).await.map_err(|error| causes(&error))?;
         let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
         answer.map(drop).map_err(|status| causes(&status))
     };
