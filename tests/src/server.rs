@@ -55,11 +55,6 @@ impl Shared {
         self.path("secret")
     }
 
-    /// The secret that tokens are signed with.
-    pub fn secret_file(&self) -> PathBuf {
-        self.path("secret")
-    }
-
     /// A token that lives an hour.
     pub fn token(&self, user: &str, roles: &[Role]) -> anyhow::Result<String> {
         Ok(Signer::hs256(&Secret::load(&self.path("secret"))?).sign(user, roles, HOUR)?)
