@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::Verifier;
-use courant_tls::{ClientTls, ServerTls};
+use courant_tls::{AddressError, ClientTls, ServerTls, Servers};
 
 use crate::ledger::Bounds;
 
@@ -210,7 +210,10 @@ pub const MOST_STREAMS: usize = 90_000;
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not an address of a server.
+    /// Not an address of a server, or of several.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Its scheme does not go with the settings of TLS.
     #[error("server {address:?} is not an address like http://127.0.0.1:50051: {why}")]
     Server {
         /// The address as it was given.
@@ -302,16 +305,13 @@ impl Config {
     }
 }
 
-fn check_server(address: &str, tls: bool) -> Result<(), ConfigError> {
-    let refuse = |why: &str| Err(ConfigError::Server { address: address.to_owned(), why: why.to_owned() });
-    match address.parse::<http::Uri>() {
-        Err(error) => refuse(&error.to_string()),
-        Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) => {
-            refuse("it must begin with http:// or https://")
-        }
-        Ok(uri) if tls != (uri.scheme_str() == Some("https")) => refuse("TLS and https:// go together"),
-        Ok(uri) if uri.authority().is_none() => refuse("the host is missing"),
-        Ok(_) => Ok(()),
+fn check_server(addresses: &str, tls: bool) -> Result<(), ConfigError> {
+    Servers::parse(addresses)?;
+    let refuse = |why: &str| Err(ConfigError::Server { address: addresses.to_owned(), why: why.to_owned() });
+    match (addresses.starts_with("https://"), tls) {
+        (true, false) => refuse("with https:// it needs TLS"),
+        (false, true) => refuse("with TLS it must begin with https://"),
+        _ => Ok(()),
     }
 }
 
@@ -353,6 +353,8 @@ mod tests {
             assert!(check_server(bad, false).is_err(), "{bad}");
         }
         assert!(check_server("https://server:1", true).is_ok());
+        assert!(check_server("http://one:1,http://two:2", false).is_ok());
+        assert!(check_server("http://one:1,two:2", false).is_err());
         for good in ["https://app.example", "http://127.0.0.1:5173"] {
             assert!(check_origin(good).is_ok(), "{good}");
         }
