@@ -138,7 +138,9 @@ async fn workers_of_all_servers_are_listed_and_drained_anywhere() -> anyhow::Res
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let worker_id = listed.await?.worker_id;
+    let listed = listed.await?;
+    ensure!(listed.server == "first", "at {:?}", listed.server);
+    let worker_id = listed.worker_id;
     let drained = admin.drain_worker(DrainWorkerRequest { worker_id: worker_id.clone() }).await?.into_inner();
     ensure!(drained.worker.is_some_and(|worker| worker.draining), "it is not drained");
     let jobs = two.first.jobs("alice").await?;

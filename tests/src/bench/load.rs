@@ -15,6 +15,7 @@ use tonic::Streaming;
 
 use crate::Up;
 use crate::grpc::Jobs;
+use crate::server::{Server, Shared};
 use crate::submitter::Submitter;
 use crate::up::HOUR;
 
@@ -41,17 +42,31 @@ pub struct Workers {
 
 impl Workers {
     pub fn start(up: &Up, workers: usize, slots: u32) -> anyhow::Result<Self> {
-        let shutdown = CancellationToken::new();
-        let mut running = Vec::new();
+        let mut started = Self { shutdown: CancellationToken::new(), running: Vec::new() };
         for number in 0..workers {
             let name = format!("bench-{number}");
             let token = up.token(&name, &[Role::Worker], HOUR)?;
-            let server = format!("http://{}", up.grpc);
-            let mut config = Config::new(server, Arc::new(move || token.clone()), name, [KIND.to_owned()]);
-            config.slots = slots;
-            running.push(tokio::spawn(courant_worker::run(config, Arc::new(Nothing), shutdown.clone())));
+            started.add(&up.grpc, name, token, slots);
         }
-        Ok(Self { shutdown, running })
+        Ok(started)
+    }
+
+    /// One worker at each of these servers.
+    pub fn at(servers: &[Server], shared: &Shared, slots: u32) -> anyhow::Result<Self> {
+        let mut started = Self { shutdown: CancellationToken::new(), running: Vec::new() };
+        for (number, server) in servers.iter().enumerate() {
+            let name = format!("bench-{number}");
+            let token = shared.token(&name, &[Role::Worker])?;
+            started.add(&server.grpc, name, token, slots);
+        }
+        Ok(started)
+    }
+
+    fn add(&mut self, address: &str, name: String, token: String, slots: u32) {
+        let mut config =
+            Config::new(format!("http://{address}"), Arc::new(move || token.clone()), name, [KIND.to_owned()]);
+        config.slots = slots;
+        self.running.push(tokio::spawn(courant_worker::run(config, Arc::new(Nothing), self.shutdown.clone())));
     }
 
     pub async fn stop(self) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ mod load;
 mod machine;
 mod pages;
 mod report;
+mod servers;
 mod single;
 mod sockets;
 mod submits;
@@ -71,6 +72,8 @@ pub enum Measure {
     Pages,
     /// Waiting jobs that are watched while nothing happens.
     Watched,
+    /// Several servers on a log on NATS: how fast waiting jobs are done, and how often two servers reach for the same.
+    Servers,
     /// One topic with many browsers: as fast as it goes, and at a fixed rate.
     Fanout,
     /// Many topics with one browser each, as fast as it goes.
@@ -135,6 +138,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 rows
             }
             Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
+            Measure::Servers => servers::measure(&options).await?,
             Measure::Watched => vec![watched::measure(&options, 200).await?, watched::measure(&options, 1000).await?],
             of_sockets => sockets::measure(&options, of_sockets).await?,
         };

@@ -1,5 +1,7 @@
 //! The figures of the server and its work.
 
+use std::sync::atomic::Ordering;
+
 use courant_engine::view::View;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::State;
@@ -48,6 +50,8 @@ pub fn take(services: &Services, registry: &Registry, machine: &ProcessSampler) 
         jobs: jobs.into_iter().map(|(state, jobs)| count(state, jobs)).collect(),
         watchers: services.engine.watchers() as i32,
         log_revision: services.engine.read(|view| view.revision()).0 as i64,
+        claims: registry.claims.made.load(Ordering::Relaxed) as i64,
+        claims_lost: registry.claims.lost.load(Ordering::Relaxed) as i64,
     }
 }
 

@@ -72,5 +72,6 @@ fn form(services: &Services, worker: WorkerSummary, jobs: Vec<v1::WorkerJob>, no
         page_duration: speed.map(|speed| convert::duration(Duration::from_secs_f64(speed.ms_per_page / 1000.0))),
         pages_done: speed.map_or(0, |speed| speed.pages as i64),
         parts: 0,
+        server: worker.server.to_string(),
     }
 }

@@ -58,6 +58,7 @@ impl Peers {
         let messages = services.engine.log.peers()?;
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = services.config.server_name.clone().unwrap_or_else(host);
+        registry.set_name(&name);
         Some(Arc::new(Self {
             messages,
             services,
@@ -144,22 +145,23 @@ impl Peers {
     async fn receive(&self, mut received: mpsc::Receiver<bytes::Bytes>) {
         while let Some(message) = received.recv().await {
             let Some(ServerMessage { server, name, content }) = decode(&message) else { continue };
+            let name: Arc<str> = name.into();
             let server = ServerId(server);
             if server == self.registry.server {
                 self.registry.received_own();
             } else {
-                self.note_server(server, name);
+                self.note_server(server, &name);
             }
-            self.apply(server, content).await;
+            self.apply(server, &name, content).await;
             self.received.notify_waiters();
         }
     }
 
-    async fn apply(&self, server: ServerId, content: Content) {
+    async fn apply(&self, server: ServerId, name: &Arc<str>, content: Content) {
         match content {
             Content::Workers(_) if server == self.registry.server => {}
             Content::Workers(workers) => {
-                self.registry.apply(server, workers.into_iter().map(WorkerStatus::from).collect());
+                self.registry.apply(server, name, workers.into_iter().map(WorkerStatus::from).collect());
             }
             Content::Drain { worker, drained } => self.registry.drain_if_here(&WorkerId::new(worker), drained),
             Content::Ask => self.registry.changed.notify_one(),
@@ -169,7 +171,7 @@ impl Peers {
         }
     }
 
-    fn note_server(&self, server: ServerId, name: String) {
+    fn note_server(&self, server: ServerId, name: &str) {
         let mut others = self.others.lock();
         let now = Instant::now();
         if let Some(known) = others.get_mut(&server) {
@@ -182,7 +184,7 @@ impl Peers {
             tracing::info!(%name, "another server is there");
         }
         let is_first = others.is_empty();
-        others.insert(server, Other { name, heard: now });
+        others.insert(server, Other { name: name.to_owned(), heard: now });
         self.membership.send_replace(());
         if is_first {
             self.services.progress.set_wanted(true);

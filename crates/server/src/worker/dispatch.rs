@@ -2,6 +2,7 @@
 //! many servers there are. Claims for different workers are written at the same time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use courant_engine::Error as Refused;
 use courant_engine::affinity::ANYBODYS_AFTER;
@@ -182,8 +183,12 @@ impl Drop for NewClaim {
 }
 
 async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job: &Job) -> Result<(), Error> {
+    registry.claims.made.fetch_add(1, Ordering::Relaxed);
     // The job may run by now because somebody else was quicker.
-    let Some(claimed) = services.engine.claim(worker, job).await? else { return Ok(()) };
+    let Some(claimed) = services.engine.claim(worker, job).await? else {
+        registry.claims.lost.fetch_add(1, Ordering::Relaxed);
+        return Ok(());
+    };
     give_out(services, registry, worker, &claimed).await
 }
 

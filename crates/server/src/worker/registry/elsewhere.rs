@@ -2,6 +2,7 @@
 //! it is connected to looks after it, and the others only once nothing is heard of it for a lease.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use courant_joblog::ids::WorkerId;
 use tokio::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub(super) struct Elsewhere {
 #[derive(Debug)]
 pub(super) struct RemoteWorker {
     pub(super) server: ServerId,
+    /// What operators call that server.
+    pub(super) server_name: Arc<str>,
     pub(super) status: WorkerStatus,
     /// When its server told of it last.
     pub(super) renewed: Instant,
@@ -69,6 +72,7 @@ impl Elsewhere {
             connected: remote.status.connected,
             drained: remote.status.drained,
             silence: remote.silence(),
+            server: remote.server_name.clone(),
         })
     }
 

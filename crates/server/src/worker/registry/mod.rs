@@ -12,6 +12,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use courant_engine::attempt::AttemptId;
 use courant_engine::dispatch::FreeWorker;
@@ -44,12 +46,23 @@ const LEASE: Duration = Duration::from_secs(30);
 pub struct Registry {
     /// This server among others on the same log.
     pub server: ServerId,
+    /// What operators call this server; unset where no other has the log open.
+    name: OnceLock<Arc<str>>,
+    pub claims: ClaimCounts,
     inner: Mutex<Inner>,
     lease: Duration,
     /// Notified when another server should hear of a worker.
     pub changed: Notify,
     /// Which pages they do for one another.
     pub parts: PartRegistry,
+}
+
+/// How often this server has tried to start a waiting job.
+#[derive(Debug, Default)]
+pub struct ClaimCounts {
+    pub made: AtomicU64,
+    /// Another server was first, or the job was cancelled.
+    pub lost: AtomicU64,
 }
 
 struct Inner {
@@ -158,11 +171,18 @@ impl Registry {
         };
         Self {
             server: ServerId(fastrand::u64(..)),
+            name: OnceLock::new(),
+            claims: ClaimCounts::default(),
             inner: Mutex::new(inner),
             lease,
             changed: Notify::new(),
             parts: PartRegistry::default(),
         }
+    }
+
+    /// What operators call this server among others.
+    pub fn set_name(&self, name: &str) {
+        self.name.get_or_init(|| name.into());
     }
 
     /// A worker said hello on a new stream, with a token of this subject. An older stream of the same worker is ended.

@@ -47,6 +47,7 @@ impl Registry {
             connected: worker.connection.is_some(),
             drained: worker.drained,
             silence: worker.last_seen.elapsed(),
+            server: self.name.get().cloned().unwrap_or_default(),
         });
         let mut workers: Vec<WorkerSummary> = summaries.chain(inner.elsewhere.summaries()).collect();
         workers.sort_by(|a, b| a.worker.cmp(&b.worker));

@@ -1,6 +1,7 @@
 //! What servers on one log tell each other of workers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use courant_engine::affinity::Affinity;
 use courant_joblog::ids::WorkerId;
@@ -17,7 +18,7 @@ impl Registry {
     }
 
     /// Another server looks after these workers. One that is connected here as well stays with the server that heard it last.
-    pub fn apply(&self, server: ServerId, statuses: Vec<WorkerStatus>) {
+    pub fn apply(&self, server: ServerId, name: &Arc<str>, statuses: Vec<WorkerStatus>) {
         let inner = &mut *self.inner.lock();
         for status in statuses {
             let there = |remote: &RemoteWorker| remote.server != server && !remote.is_gone_to(&status, self.lease);
@@ -30,7 +31,8 @@ impl Registry {
                 own.connection.iter().for_each(|connection| connection.replaced.cancel());
             }
             let (worker, renewed) = (status.worker.clone(), Instant::now());
-            inner.elsewhere.workers.insert(worker, RemoteWorker { server, status, renewed });
+            let remote = RemoteWorker { server, server_name: name.clone(), status, renewed };
+            inner.elsewhere.workers.insert(worker, remote);
         }
         inner.elsewhere.count();
     }
@@ -106,6 +108,10 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(30);
     const OTHER: ServerId = ServerId(2);
 
+    fn name() -> Arc<str> {
+        "other".into()
+    }
+
     fn offer(slots: u32) -> WorkerCapabilities {
         WorkerCapabilities { kinds: ["pdf".into()].into(), slots, ..WorkerCapabilities::default() }
     }
@@ -131,7 +137,7 @@ mod tests {
     async fn what_another_server_says_renews_the_lease() {
         let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
         for _ in 0..5 {
-            registry.apply(OTHER, vec![status(true, 0)]);
+            registry.apply(OTHER, &name(), vec![status(true, 0)]);
             tokio::time::advance(LEASE).await;
             registry.remove_expired();
             assert!(!registry.is_lost(&worker, None) && registry.list().len() == 1);
@@ -145,7 +151,7 @@ mod tests {
     async fn who_does_not_even_hear_itself_takes_nobody_elsewhere_for_lost() {
         let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
         registry.received_own();
-        registry.apply(OTHER, vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), vec![status(true, 0)]);
         tokio::time::advance(LEASE * 2).await;
         assert!(!registry.is_lost(&worker, None));
         registry.received_own();
@@ -156,16 +162,20 @@ mod tests {
     async fn slots_elsewhere_count_while_their_server_is_heard() {
         let registry = Registry::new(LEASE);
         connect(&registry, "worker").unwrap();
-        registry.apply(OTHER, vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
         let kinds: [Box<str>; 1] = ["pdf".into()];
         assert_eq!((registry.slots(), registry.slots_of(&kinds)["pdf"]), (5, 5));
         let free = |held: u32| registry.affinity(&kinds, |_| held).map(|affinity| affinity.free);
         let shares = |here, there| Some([("pdf".into(), [(registry.server.0, here), (OTHER.0, there)].into())].into());
         assert_eq!((free(0), free(1)), (shares(2, 3), shares(1, 2)));
         assert_eq!(free(2), Some([("pdf".into(), [(OTHER.0, 1)].into())].into()));
-        registry.apply(OTHER, vec![WorkerStatus { worker: WorkerId::new("x"), drained: true, ..status(true, 0) }]);
+        registry.apply(
+            OTHER,
+            &name(),
+            vec![WorkerStatus { worker: WorkerId::new("x"), drained: true, ..status(true, 0) }],
+        );
         assert_eq!(registry.slots(), 2);
-        registry.apply(OTHER, vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
         assert_eq!(registry.slots(), 5);
         tokio::time::advance(LEASE + Duration::from_millis(1)).await;
         registry.remove_expired();
@@ -177,11 +187,11 @@ mod tests {
         let registry = Registry::new(LEASE);
         let session = connect(&registry, "worker").unwrap();
         tokio::time::advance(Duration::from_secs(5)).await;
-        registry.apply(OTHER, vec![status(true, 6)]);
-        registry.apply(OTHER, vec![status(false, 1)]);
-        registry.apply(OTHER, vec![WorkerStatus { subject: "mallory".into(), ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), vec![status(true, 6)]);
+        registry.apply(OTHER, &name(), vec![status(false, 1)]);
+        registry.apply(OTHER, &name(), vec![WorkerStatus { subject: "mallory".into(), ..status(true, 0) }]);
         assert!(!session.replaced.0.is_cancelled(), "it speaks here, or is gone there, or is another's");
-        registry.apply(OTHER, vec![status(true, 4)]);
+        registry.apply(OTHER, &name(), vec![status(true, 4)]);
         assert!(session.replaced.0.is_cancelled() && registry.statuses().is_empty());
         assert!(registry.is_elsewhere(&session.worker));
         assert_eq!(registry.drained_elsewhere(&session.worker), Some(false));
@@ -197,18 +207,18 @@ mod tests {
         let session = connect(&registry, "worker").unwrap();
         tokio::time::advance(Duration::from_secs(5)).await;
         registry.detach(&session);
-        registry.apply(OTHER, vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), vec![status(true, 0)]);
         assert!(registry.statuses().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_two_other_servers_it_is_with_the_one_that_heard_it_last() {
         let registry = Registry::new(LEASE);
-        registry.apply(OTHER, vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), vec![status(true, 0)]);
         tokio::time::advance(Duration::from_secs(5)).await;
-        registry.apply(ServerId(3), vec![status(false, 6)]);
+        registry.apply(ServerId(3), &name(), vec![status(false, 6)]);
         assert!(registry.list()[0].connected);
-        registry.apply(ServerId(3), vec![status(true, 4)]);
+        registry.apply(ServerId(3), &name(), vec![status(true, 4)]);
         let affinity = registry.affinity(&["pdf".into()], |_| 0).unwrap();
         assert_eq!(affinity.free["pdf"], [(3, 3)].into());
     }
@@ -216,7 +226,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_id_is_taken_also_by_who_is_connected_elsewhere() {
         let registry = Registry::new(LEASE);
-        registry.apply(OTHER, vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), vec![status(true, 0)]);
         assert!(matches!(connect(&registry, "mallory"), Err(crate::error::Error::WorkerIdTaken(_))));
         assert!(registry.drained_elsewhere(&WorkerId::new("w")).is_some());
         tokio::time::advance(LEASE + Duration::from_millis(1)).await;
@@ -226,7 +236,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_was_drained_elsewhere_stays_so() {
         let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
-        registry.apply(OTHER, vec![WorkerStatus { drained: true, ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), vec![WorkerStatus { drained: true, ..status(true, 0) }]);
         registry.drain_if_here(&worker, false);
         assert_eq!(registry.drained_elsewhere(&worker), Some(true), "its server is asked");
         tokio::time::advance(LEASE * 2).await;

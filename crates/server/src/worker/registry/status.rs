@@ -29,6 +29,8 @@ pub struct WorkerSummary {
     pub drained: bool,
     /// How long ago something was received from it.
     pub silence: Duration,
+    /// What the server that looks after it is called; empty where there is only one.
+    pub server: Arc<str>,
 }
 
 /// A server, for as long as it runs: a random number of its own.
