@@ -57,6 +57,11 @@ impl Subjects {
         format!("{}.blob.{owner}.{job}.*", self.stream)
     }
 
+    /// All blobs of all jobs.
+    pub(crate) fn all_blobs(&self) -> String {
+        format!("{}.blob.>", self.stream)
+    }
+
     pub(crate) fn dropped(&self) -> String {
         format!("{}.dropped", self.stream)
     }
