@@ -3,6 +3,7 @@
 //! Waits for signals (a line, an event, an exit), never for time to pass. Every wait has an end: [`within`].
 
 pub mod bench;
+pub mod bridge;
 pub mod documents;
 pub mod events;
 pub mod grpc;
