@@ -2,6 +2,7 @@
 //!
 //! Each story is short, waits for signals and never for time, and could fail.
 
+mod backup;
 mod benchmark;
 mod cancel;
 mod cluster;
@@ -15,6 +16,7 @@ mod frozen;
 mod hostile;
 mod isolation;
 mod lanes;
+mod migrate;
 mod nats;
 mod notices;
 mod operators;

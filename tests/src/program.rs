@@ -76,7 +76,12 @@ pub(crate) fn clean(program: PathBuf, arguments: &[&str]) -> Command {
 
 /// Runs `courant` to its end.
 pub async fn run(arguments: &[&str]) -> anyhow::Result<Ran> {
-    let output = within("courant to end", async { Ok(command(arguments)?.output().await?) }).await?;
+    ran(command(arguments)?).await
+}
+
+/// Runs a program to its end.
+pub async fn ran(mut command: Command) -> anyhow::Result<Ran> {
+    let output = within("courant to end", async { Ok(command.output().await?) }).await?;
     Ok(Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout)?,

@@ -46,7 +46,22 @@ impl Shared {
         Ok(self.path(name).display().to_string())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// With the keys of a data folder, and no documents.
+    pub fn with_keys_of(data: &Path) -> anyhow::Result<Self> {
+        let shared = Self::new()?;
+        for name in ["secret", "password.key"] {
+            fs::copy(data.join(name), shared.path(name))?;
+        }
+        Ok(shared)
+    }
+
+    /// Where documents are, as a URL.
+    pub fn objects(&self) -> String {
+        format!("file://{}", self.path("objects").display())
+    }
+
+    /// A file or folder that they share.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -62,8 +77,6 @@ impl Shared {
 
     /// A server on this cluster's log, that keeps its own things in this folder. Flags override what is said here.
     pub fn command(&self, nats: &Cluster, data: &Path, flags: &[&str]) -> anyhow::Result<Command> {
-        let urls: Vec<String> = nats.nodes.iter().map(|node| node.url()).collect();
-        let objects = format!("file://{}", self.path("objects").display());
         let program = program::courant()?.with_file_name("courant-server");
         ensure!(program.is_file(), "there is no {}; run: make build", program.display());
         let mut command = program::clean(program, flags);
@@ -72,16 +85,29 @@ impl Shared {
             .env("COURANT_DATA_DIR", data)
             .env("COURANT_GRPC", "127.0.0.1:0")
             .env("COURANT_LAME_DUCK", "0s")
+            .env("COURANT_OBJECTS", self.objects())
+            .env("COURANT_SECRET_FILE", self.path("secret"))
+            .env("COURANT_PASSWORD_KEY_FILE", self.path("password.key"));
+        self.reach(nats, &mut command);
+        Ok(command)
+    }
+
+    /// A command of `courant` that reaches the log of this cluster.
+    pub fn courant(&self, nats: &Cluster, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = program::command(arguments)?;
+        self.reach(nats, &mut command);
+        Ok(command)
+    }
+
+    fn reach(&self, nats: &Cluster, command: &mut Command) {
+        let urls: Vec<String> = nats.nodes.iter().map(|node| node.url()).collect();
+        command
             .env("COURANT_LOG_URL", urls.join(","))
             .env("COURANT_LOG_REPLICAS", nats.nodes.len().to_string())
-            .env("COURANT_OBJECTS", objects)
-            .env("COURANT_SECRET_FILE", self.path("secret"))
-            .env("COURANT_PASSWORD_KEY_FILE", self.path("password.key"))
             .env("COURANT_LOG_USER", USER)
             .env("COURANT_LOG_PASSWORD_FILE", self.path("nats-password"))
             .env("COURANT_LOG_SYSTEM_USER", SYSTEM_USER)
             .env("COURANT_LOG_SYSTEM_PASSWORD_FILE", self.path("nats-password"));
-        Ok(command)
     }
 }
 

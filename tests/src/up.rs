@@ -44,6 +44,11 @@ impl Up {
         Self::launch(home, flags.iter().map(|flag| (*flag).to_owned()).collect(), None).await
     }
 
+    /// Starts with the folder `data` in this one, which is there already.
+    pub async fn restored(home: TempDir, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::launch(Arc::new(home), flags.iter().map(|flag| (*flag).to_owned()).collect(), None).await
+    }
+
     /// The same, on one core only.
     pub async fn pinned(core: u32, flags: &[&str]) -> anyhow::Result<Self> {
         let home = Arc::new(TempDir::with_prefix("courant-e2e-")?);

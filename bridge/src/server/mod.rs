@@ -17,7 +17,7 @@ use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_proto::v1::upload_service_client::UploadServiceClient;
 use courant_tls::{AddressError, Servers, connector};
 use tonic::Request;
-use tonic::transport::{Channel};
+use tonic::transport::Channel;
 
 use self::bearer::with_token;
 pub use self::channel_pool::ChannelLease;

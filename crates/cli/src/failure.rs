@@ -52,6 +52,8 @@ pub enum Failure {
     Sign(#[from] courant_auth::SignError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Transfer(#[from] courant_server::transfer::TransferError),
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

@@ -1,7 +1,8 @@
 //! `courant`: the all-in-one (`up`) and the commands that talk to a running one.
 //!
 //! Owns the command line, the data folder of the all-in-one and what people read on a terminal. Speaks to the service
-//! through its gRPC endpoint only, like any other client; must never open the log of a running `up`.
+//! through its gRPC endpoint only, like any other client; must never open the log of a running `up`. `migrate` and `backup` read logs
+//! by themselves: the one of a server that is stopped, the other in a way that servers do not notice.
 
 mod act;
 mod args;
@@ -19,6 +20,7 @@ mod quota;
 mod result;
 mod submit;
 mod token;
+mod transfer;
 mod up;
 mod view;
 mod watch;
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
         // The isolated child: no runtime, no threads of ours.
         return courant_pdf::child::main();
     }
-    if matches!(command, Command::Up(_) | Command::Token(_)) {
+    if matches!(command, Command::Up(_) | Command::Token(_) | Command::Backup(_)) {
         courant_server::data_dir::keep_private();
     }
     match run(command) {
@@ -84,6 +86,11 @@ async fn call(command: Command) -> Result<ExitCode, Failure> {
         Command::Drain(args) => operate::drain(args).await,
         Command::Resume(args) => operate::resume(args).await,
         Command::Metrics(args) => operate::metrics(args).await,
+        #[cfg(feature = "nats")]
+        Command::Migrate(args) => transfer::migrate(*args).await,
+        Command::Backup(args) => transfer::backup(*args).await,
+        #[cfg(feature = "nats")]
+        Command::BeginEpoch(args) => transfer::begin_epoch(*args).await,
         Command::Token(token) => token::run(&token),
         Command::PdfChild => Ok(courant_pdf::child::main()),
     }

@@ -4,6 +4,7 @@
 //! - [`apply`]: the job's life as one pure, total function.
 //! - [`log`]: the [`Log`](log::Log) trait with its invariants, and [`memory`] and [`sqlite`], its engines.
 //! - [`recent`]: the newest entries in memory, for engines.
+//! - [`source`]: a log as a whole; [`copy`] puts it into another one, [`tally`] compares the two.
 //! - [`packed`]: a job in few bytes, for who keeps many.
 //! - [`notes`]: small things that those servers share beside jobs.
 //! - [`peers`]: messages between servers that have one log open.
@@ -14,6 +15,7 @@ pub mod apply;
 #[cfg(test)]
 mod arbitrary;
 pub mod codec;
+pub mod copy;
 pub mod event;
 pub mod ids;
 pub mod job;
@@ -24,7 +26,9 @@ pub mod notes;
 pub mod packed;
 pub mod peers;
 pub mod recent;
+pub mod source;
 pub mod sqlite;
+pub mod tally;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod append_rate;

@@ -9,8 +9,10 @@ use courant_joblog::log::{AppendError, Blob, ReadError, token};
 use tokio::time::Instant;
 
 use crate::append::Appender;
-use crate::publish::{Outcome, STORED_BYTES};
+use crate::message::blob_title;
+use crate::publish::{Outcome, OutgoingBlob, STORED_BYTES};
 use crate::server::Unavailable;
+use crate::subjects::Subjects;
 use crate::view::Head;
 
 const PAUSE: Duration = Duration::from_millis(20);
@@ -40,9 +42,9 @@ pub(crate) async fn store(appender: &Appender, of: &JobId, blob: Blob) -> Result
         let found = job(appender, of, deadline).await.map_err(|error| unknown(error.to_string()))?;
         let Some(head) = found else { return Err(AppendError::Conflict { actual: None }) };
         let subjects = &appender.server.subjects;
-        let (name, entries) =
-            (subjects.blob(&head.owner, of, &blob.name), subjects.of_job(&head.owner, &token(of.as_str())));
-        let sent = appender.publisher.send_blob(name, blob.bytes.clone(), &entries, head.revision).await;
+        let entries = subjects.of_job(&head.owner, &token(of.as_str()));
+        let outgoing = outgoing(subjects, &head.owner, of, &blob)?;
+        let sent = appender.publisher.send_blob(outgoing, &entries, head.revision).await;
         match sent.outcome().await {
             Outcome::Stored(_) => return Ok(()),
             Outcome::Refused(error) => return Err(appender.note(error)),
@@ -57,6 +59,17 @@ pub(crate) async fn store(appender: &Appender, of: &JobId, blob: Blob) -> Result
             Outcome::Busy(_) | Outcome::Unclear(_) => tokio::time::sleep(PAUSE).await,
         }
     }
+}
+
+/// A blob of a job of this owner, as it is sent.
+pub(crate) fn outgoing(
+    subjects: &Subjects,
+    owner: &str,
+    job: &JobId,
+    Blob { name, bytes }: &Blob,
+) -> Result<OutgoingBlob, AppendError> {
+    let title = blob_title(job, name).map_err(|error| AppendError::Unencodable { reason: error.to_string() })?;
+    Ok(OutgoingBlob { subject: subjects.blob(owner, job, name), title, bytes: bytes.clone() })
 }
 
 /// The bytes of a blob.

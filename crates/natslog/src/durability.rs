@@ -73,9 +73,9 @@ pub(crate) async fn check_sync(options: &Options, replicas: usize) -> Result<(),
         return unknown(replicas);
     };
     let Connection { client, .. } = connect(options, login).await?;
-    let lazy = lazy_servers(&client, replicas).await?;
+    let Answers { answered, lazy } = ask_servers(&client).await?;
     if lazy.is_empty() {
-        return Ok(());
+        return check_answers(answered, replicas);
     }
     let reason = format!("NATS syncs writes only from time to time on {}", lazy.join(", "));
     Err(OpenError::Lossy { reason, advice: "" })
@@ -93,9 +93,35 @@ fn unknown(replicas: usize) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The names of the servers with JetStream that do not sync each write.
-async fn lazy_servers(client: &Client, replicas: usize) -> Result<Vec<String>, OpenError> {
-    let failed = |reason: String| OpenError::JetStream { reason: format!("the system account: {reason}") };
+/// A server that is down is not asked; with a majority the stream works, and so must a server that starts then.
+fn check_answers(answered: usize, replicas: usize) -> Result<(), OpenError> {
+    let majority = replicas / 2 + 1;
+    if answered < majority {
+        let reason = format!("{answered} of at least {majority} NATS servers answered; is it a user of that account?");
+        return Err(failed(reason));
+    }
+    if answered < replicas {
+        tracing::warn!(
+            answered,
+            replicas,
+            "whether all NATS servers sync each write is not known: some do not answer; set sync_interval: always on each"
+        );
+    }
+    Ok(())
+}
+
+fn failed(reason: String) -> OpenError {
+    OpenError::JetStream { reason: format!("the system account: {reason}") }
+}
+
+/// What servers with JetStream answered.
+struct Answers {
+    answered: usize,
+    /// The names of those that do not sync each write.
+    lazy: Vec<String>,
+}
+
+async fn ask_servers(client: &Client) -> Result<Answers, OpenError> {
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.map_err(|error| failed(error.to_string()))?;
     let asked = client.publish_with_reply("$SYS.REQ.SERVER.PING.JSZ", inbox, "{}".into()).await;
@@ -111,17 +137,21 @@ async fn lazy_servers(client: &Client, replicas: usize) -> Result<Vec<String>, O
             lazy.push(server.name);
         }
     }
-    if answered < replicas {
-        return Err(failed(format!(
-            "{answered} of at least {replicas} servers answered; is it a user of that account?"
-        )));
-    }
-    Ok(lazy)
+    Ok(Answers { answered, lazy })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_majority_of_answers_will_do() {
+        for (answered, replicas, will_do) in
+            [(3, 3, true), (5, 3, true), (2, 3, true), (1, 3, false), (1, 1, true), (0, 1, false), (2, 5, false)]
+        {
+            assert_eq!(check_answers(answered, replicas).is_ok(), will_do, "{answered} of {replicas}");
+        }
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {

@@ -22,9 +22,11 @@ mod notes;
 mod options;
 mod peers;
 mod publish;
+mod reached;
 mod read;
 mod server;
 mod settings;
+mod source;
 mod subjects;
 mod tail;
 #[cfg(feature = "testing")]
@@ -47,6 +49,7 @@ use courant_joblog::log::{
 };
 use courant_joblog::notes::Notes;
 use courant_joblog::peers::Peers;
+use courant_joblog::source::{BlobPage, BlobPosition, Source};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -56,14 +59,29 @@ use self::connect::{Connection, connect};
 use self::notes::NatsNotes;
 pub use self::options::{Login, OpenError, Options, Tls};
 use self::peers::NatsPeers;
-use self::publish::{Outgoing, Publisher};
+use self::publish::{Outgoing, OutgoingBlob, Publisher};
+use self::reached::Reached;
 use self::server::{Server, Unavailable};
+use self::source::StreamSource;
 use self::subjects::Subjects;
 use self::view::View;
-use self::watchdog::Watchdog;
+use self::watchdog::{CERTAIN, Watchdog};
 
 /// Publishes whose answer is waited for, at most; further ones wait.
 const IN_FLIGHT: usize = 8_192;
+
+/// A stream before it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamState {
+    /// There is none.
+    Missing,
+    /// A log, which a server can open.
+    Log,
+    /// Empty, so that a log can be copied into it.
+    Empty,
+    /// It has the beginning of the log that is to be copied.
+    Begun { messages: u64 },
+}
 
 /// A log in a stream. Dropping it stops following; what was sent may still be stored.
 #[derive(Debug)]
@@ -83,6 +101,7 @@ impl NatsLog {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let (Connection { client, made }, context) = reach(&options).await?;
         let found = settings::open(&context, &options).await?;
+        let found = complete(&context, found, &options).await?;
         durability::check_sync(&options, found.config.num_replicas).await?;
         let stream = context.get_stream_no_info(&options.stream).await;
         let stream = stream.map_err(|error| OpenError::JetStream { reason: error.to_string() })?;
@@ -102,6 +121,28 @@ impl NatsLog {
     pub async fn begin_epoch(options: &Options) -> Result<(), OpenError> {
         let (_connection, context) = reach(options).await?;
         settings::begin_epoch(&context, options).await
+    }
+
+    /// What there is, and how many bytes a record may have. Nothing is made or changed.
+    pub async fn look(options: &Options) -> Result<(StreamState, usize), OpenError> {
+        let (Connection { client, .. }, context) = reach(options).await?;
+        let found = settings::find(&context, &options.stream).await?;
+        let replicas = found.as_ref().map_or(options.replicas, |info| info.config.num_replicas);
+        durability::check_sync(options, replicas).await?;
+        let found = found.map(|info| settings::look(&info, options).map(|found| (found, info.state.messages)));
+        let state = match found.transpose()? {
+            None => StreamState::Missing,
+            Some((settings::Found::Ready, _)) => StreamState::Log,
+            Some((settings::Found::Empty, _)) => StreamState::Empty,
+            Some((settings::Found::Begun, messages)) => StreamState::Begun { messages },
+        };
+        Ok((state, publish::max_bytes(&client.server_info())))
+    }
+
+    /// Ends a copy: from here on servers can open the stream.
+    pub async fn finish_copy(options: &Options) -> Result<(), OpenError> {
+        let (_connection, context) = reach(options).await?;
+        settings::finish_copy(&context, options).await
     }
 
     async fn start(
@@ -133,6 +174,7 @@ impl NatsLog {
             reserve_bytes: options.reserve_bytes,
             forgotten_kept: options.forgotten_kept,
             behind,
+            reached: options.reached.clone().map(Reached::new),
             wrong: 0,
             seen: applied,
         };
@@ -152,19 +194,19 @@ impl NatsLog {
         let encoded = changes.into_iter().map(|changed| codec::encode(&Record::from(changed)).map(Bytes::from));
         let entries = encoded.collect::<Result<_, _>>()?;
         let owner = Key::encode_owner(&key.owner);
-        let mut named: Vec<(String, Bytes)> = Vec::with_capacity(blobs.len());
-        for Blob { name, bytes } in blobs {
-            let name = self.appender.server.subjects.blob(&owner, &key.job, &name);
+        let mut named: Vec<OutgoingBlob> = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            let blob = blobs::outgoing(&self.appender.server.subjects, &owner, &key.job, &blob)?;
             // Of two with one name the later one counts.
-            named.retain(|(known, _)| *known != name);
-            named.push((name, bytes));
+            named.retain(|known| known.subject != blob.subject);
+            named.push(blob);
         }
         let outgoing = self.outgoing(&key, entries, named, false);
         self.appender.publisher.check(&outgoing)?;
         Ok(Task { owner, job: token(key.job.as_str()), expect, ends, outgoing })
     }
 
-    fn outgoing(&self, key: &Key, entries: Vec<Bytes>, blobs: Vec<(String, Bytes)>, forget: bool) -> Outgoing {
+    fn outgoing(&self, key: &Key, entries: Vec<Bytes>, blobs: Vec<OutgoingBlob>, forget: bool) -> Outgoing {
         let subject = self.appender.server.subjects.of_key(key);
         Outgoing { subject, id: fastrand::u64(..), entries, blobs, forget }
     }
@@ -181,6 +223,30 @@ async fn reach(options: &Options) -> Result<(Connection, Context), OpenError> {
         .backpressure_on_inflight(true)
         .build(connection.client.clone());
     Ok((connection, context))
+}
+
+/// The stream, which reaches as far as it once did, or has a new epoch.
+async fn complete(context: &Context, mut found: Info, options: &Options) -> Result<Info, OpenError> {
+    let Some(path) = &options.reached else { return Ok(found) };
+    let Some((epoch, expected)) = reached::read(path)? else { return Ok(found) };
+    for left in (0..CERTAIN).rev() {
+        let is_current = settings::epochs(&found.config).and_then(|all| all.last().copied());
+        let have = Revision(found.state.last_sequence);
+        if is_current.is_none_or(|current| current.id != epoch) || have >= expected {
+            break;
+        }
+        if left > 0 {
+            // A leader that was just elected may not know all yet.
+            tokio::time::sleep(watchdog::INTERVAL).await;
+        } else if options.accept_loss {
+            tracing::warn!(%have, %expected, "entries are missing from the stream; going on without them (--accept-log-loss)");
+            settings::begin_epoch(context, options).await?;
+        } else {
+            return Err(OpenError::Truncated { stream: options.stream.clone(), have, expected });
+        }
+        found = settings::open(context, options).await?;
+    }
+    Ok(found)
 }
 
 #[async_trait]
@@ -272,5 +338,20 @@ impl Log for NatsLog {
 
     async fn probe(&self) -> Result<(), AppendError> {
         watchdog::probe(&self.appender, self.reserve_bytes).await
+    }
+}
+
+#[async_trait]
+impl Source for NatsLog {
+    async fn newest(&self) -> Result<Revision, ReadError> {
+        StreamSource(&self.appender).newest().await
+    }
+
+    async fn entries(&self, after: Revision, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
+        StreamSource(&self.appender).entries(after, limit).await
+    }
+
+    async fn blobs(&self, after: Option<&BlobPosition>) -> Result<BlobPage, ReadError> {
+        StreamSource(&self.appender).blobs(after).await
     }
 }

@@ -12,8 +12,12 @@ use serde::{Deserialize, Serialize};
 
 /// The server compares it with the newest revision of the subject.
 pub(crate) const EXPECT: &str = "Nats-Expected-Last-Subject-Sequence";
+/// The older messages of the subject go.
+pub(crate) const ROLLUP: &str = "Nats-Rollup";
 /// The header of ours: [`About`] as text.
 const ABOUT: &str = "Courant-Entry";
+/// The header of a blob: its job and its name as JSON, for who reads all of them. Its subject may have hashes of these only.
+const BLOB: &str = "Courant-Blob";
 const VERSION: u32 = 1;
 
 /// What the header of an entry says.
@@ -135,6 +139,25 @@ pub(crate) fn tombstone(Key { owner, document, job }: &Key) -> Result<Bytes, ser
     serde_json::to_vec(&named).map(Bytes::from)
 }
 
+/// What a blob is called, for its header.
+pub(crate) fn blob_title(job: &JobId, name: &str) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&(job.as_str(), name))
+}
+
+/// Headers of a blob with this title. Older ones of its name go.
+pub(crate) fn blob_headers(title: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ROLLUP, "sub");
+    headers.insert(BLOB, title);
+    headers
+}
+
+/// The job of a blob and its name. `None` if it is no blob.
+pub(crate) fn blob_of(headers: &HeaderMap) -> Option<(JobId, Box<str>)> {
+    let (job, name): (Box<str>, Box<str>) = serde_json::from_str(headers.get(BLOB)?.as_str()).ok()?;
+    Some((JobId::new(job), name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +170,14 @@ mod tests {
         for broken in ["", "1", "1 xyz 1 0 0 0", "1 f0 -1 0 0 0", "1 f0 1 0"] {
             assert_eq!(broken.parse::<About>(), Err(()), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_blob_is_known_by_its_header() {
+        let (job, name) = (JobId::new("J"), "a1/zoë \\ \r\n.bin");
+        let headers = blob_headers(&blob_title(&job, name).unwrap());
+        assert_eq!(blob_of(&headers), Some((job, name.into())));
+        assert_eq!(blob_of(&HeaderMap::new()), None);
     }
 
     #[test]

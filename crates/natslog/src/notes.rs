@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::message::StreamMessage;
 use async_trait::async_trait;
 use bytes::Bytes;
 use courant_joblog::ids::Revision;
@@ -58,14 +59,13 @@ impl Notes for NatsNotes {
             return Ok(Vec::new());
         }
         let (server, subject) = (&appender.server, appender.server.subjects.notes());
-        let note = |revision, bytes| Note { revision: Revision(revision), bytes };
-        let mut page =
-            server.page(&subject, after.0, limit.max(1), |_, revision, _, bytes| Some(note(revision, bytes))).await?;
+        let mut page = server.messages(&subject, after.0, limit.max(1)).await?;
         if page.is_empty() {
             // The node that answered may lag behind; the leader does not.
-            let next = server.leader_next(&subject, after.0 + 1).await?;
-            page.extend(next.map(|message| note(message.sequence, message.payload)));
+            page.extend(server.leader_next(&subject, after.0 + 1).await?);
         }
+        let note = |message: StreamMessage| Note { revision: Revision(message.sequence), bytes: message.payload };
+        let mut page: Vec<Note> = page.into_iter().map(note).collect();
         page.retain(|note| note.revision <= up_to);
         Ok(page)
     }

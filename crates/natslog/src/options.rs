@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use courant_joblog::ids::Revision;
+use courant_joblog::log::Epoch;
+
 /// How to open a log. Start from [`Options::new`].
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -42,6 +45,14 @@ pub struct Options {
     pub recent_entries: usize,
     /// Bytes of those entries, as stored. Default 64 MiB.
     pub recent_bytes: usize,
+    /// A file of this server that records how far the stream once reached: one that was cut or put back from a backup since is noticed
+    /// by it. Default none: it is not.
+    pub reached: Option<PathBuf>,
+    /// Open a stream that ends before that all the same, with a new epoch. Default false.
+    pub accept_loss: bool,
+    /// The epochs of the log that is about to be copied into the stream, which must be empty, or have the beginning of that copy. Until
+    /// [`NatsLog::finish_copy`](crate::NatsLog::finish_copy) nobody else can open it. Default empty: nothing is copied.
+    pub copy_of: Vec<Epoch>,
     /// How long making a connection may take. Default 5 s.
     pub connect_timeout: Duration,
     /// How long one request may take, and the acknowledgement of one append, before it is asked what became of it. Default
@@ -106,6 +117,9 @@ impl Options {
             forgotten_kept: 100_000,
             recent_entries: 16_384,
             recent_bytes: 64 * 1024 * 1024,
+            reached: None,
+            accept_loss: false,
+            copy_of: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_millis(2_500),
             patience: Duration::from_secs(20),
@@ -182,6 +196,29 @@ pub enum OpenError {
          block of the servers' configuration{advice}, or open the log with --allow-lossy"
     )]
     Lossy { reason: String, advice: &'static str },
+    /// Somebody copies into it, or has begun to.
+    #[error(
+        "the stream {stream} holds a part of a log that is being copied into it; run `courant migrate` with that log again until it \
+         is done, or delete the stream"
+    )]
+    Unfinished { stream: String },
+    /// There is something in it, and copying would mix two logs.
+    #[error(
+        "the stream {stream} is not empty ({messages} messages); choose another name for the stream with --log-stream, or delete it"
+    )]
+    NotEmpty { stream: String, messages: u64 },
+    /// There is nothing left to do.
+    #[error("this log has been copied into the stream {stream} before; start servers on it")]
+    CopiedBefore { stream: String },
+    /// Entries are missing.
+    #[error(
+        "the stream {stream} ends at revision {have}, but it once reached {expected}: entries are missing, or a backup was put \
+         back. If it was, run `courant begin-epoch` once, so that clients begin anew, or start with --accept-log-loss"
+    )]
+    Truncated { stream: String, have: Revision, expected: Revision },
+    /// The file that records how far the stream reached cannot be used.
+    #[error("{path} cannot be used: {source}; check that the data folder is writable")]
+    Reached { path: PathBuf, source: std::io::Error },
     /// Entries of the stream cannot be read.
     #[error("the stream {stream} cannot be read: {reason}; check the cluster, or put back a backup")]
     Load { stream: String, reason: String },

@@ -1,22 +1,20 @@
 //! Sends appends to the stream, and says what the server made of them.
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, message::PublishMessage};
+use async_nats::{HeaderMap, ServerInfo};
 use bytes::Bytes;
 use courant_joblog::ids::Revision;
 use courant_joblog::log::AppendError;
 use courant_joblog::notes::Put;
 
-use crate::message::{About, EXPECT};
+use crate::message::{About, EXPECT, ROLLUP, blob_headers};
 use crate::server::Server;
 
 /// Entries and blobs of one append, at most: what the server takes in an atomic batch.
 pub(crate) const MAX_BATCH: usize = 1_000;
 /// The server compares the newest revision of this subject instead of the message's own.
 const EXPECT_OF: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
-/// The older messages of the subject go.
-const ROLLUP: &str = "Nats-Rollup";
 const BATCH_ID: &str = "Nats-Batch-Id";
 const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";
@@ -51,16 +49,24 @@ pub(crate) struct Outgoing {
     pub(crate) id: u64,
     /// Payloads of the entries.
     pub(crate) entries: Vec<Bytes>,
-    /// The subject and the bytes of each.
-    pub(crate) blobs: Vec<(String, Bytes)>,
+    pub(crate) blobs: Vec<OutgoingBlob>,
     /// Whether its one entry is a tombstone.
     pub(crate) forget: bool,
+}
+
+/// A blob as it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct OutgoingBlob {
+    pub(crate) subject: String,
+    /// As [`blob_title`](crate::message::blob_title) makes it.
+    pub(crate) title: String,
+    pub(crate) bytes: Bytes,
 }
 
 impl Outgoing {
     /// About so many it has as stored.
     pub(crate) fn bytes(&self) -> usize {
-        let payloads = self.entries.iter().chain(self.blobs.iter().map(|(_, bytes)| bytes));
+        let payloads = self.entries.iter().chain(self.blobs.iter().map(|blob| &blob.bytes));
         payloads.map(|bytes| bytes.len() + STORED_BYTES).sum()
     }
 }
@@ -78,6 +84,11 @@ pub(crate) enum Outcome {
     Refused(AppendError),
     /// It may be stored or not; the leader knows.
     Unclear(String),
+}
+
+/// Bytes that a record or a blob may have on this server.
+pub(crate) fn max_bytes(server: &ServerInfo) -> usize {
+    server.max_payload.saturating_sub(HEADER_BYTES)
 }
 
 /// Subject, headers and payload.
@@ -101,8 +112,8 @@ impl Publisher {
 
     /// Says so if a part of it is more than the server takes.
     pub(crate) fn check(&self, outgoing: &Outgoing) -> Result<(), AppendError> {
-        let limit = self.server.client.server_info().max_payload.saturating_sub(HEADER_BYTES);
-        let sizes = outgoing.entries.iter().chain(outgoing.blobs.iter().map(|(_, bytes)| bytes)).map(Bytes::len);
+        let limit = max_bytes(&self.server.client.server_info());
+        let sizes = outgoing.entries.iter().chain(outgoing.blobs.iter().map(|blob| &blob.bytes)).map(Bytes::len);
         if let Some(bytes) = sizes.max().filter(|bytes| *bytes > limit) {
             return Err(AppendError::TooLarge { bytes, limit });
         }
@@ -139,10 +150,8 @@ impl Publisher {
     fn messages(&self, outgoing: &Outgoing, expect: u64, number: u64, floor: u64) -> Vec<OneMessage> {
         let Outgoing { subject, id, entries, blobs, forget } = outgoing;
         let mut messages = Vec::with_capacity(entries.len() + blobs.len());
-        for (name, bytes) in blobs {
-            let mut headers = HeaderMap::new();
-            headers.insert(ROLLUP, "sub");
-            messages.push((name.clone(), headers, bytes.clone()));
+        for blob in blobs {
+            messages.push((blob.subject.clone(), blob_headers(&blob.title), blob.bytes.clone()));
         }
         for (place, payload) in entries.iter().enumerate() {
             let left = u32::try_from(entries.len() - 1 - place).unwrap_or(0);
@@ -170,9 +179,9 @@ impl Publisher {
     }
 
     /// Stores a blob if the job is at this revision.
-    pub(crate) async fn send_blob(&self, subject: String, bytes: Bytes, job: &str, expect: u64) -> Sent {
-        let mut headers = HeaderMap::new();
-        headers.insert(ROLLUP, "sub");
+    pub(crate) async fn send_blob(&self, blob: OutgoingBlob, job: &str, expect: u64) -> Sent {
+        let OutgoingBlob { subject, title, bytes } = blob;
+        let mut headers = blob_headers(&title);
         headers.insert(EXPECT, expect.to_string().as_str());
         headers.insert(EXPECT_OF, job);
         let _alone = self.sending.lock().await;

@@ -46,7 +46,7 @@ pub(crate) async fn read(
     let applied = view.applied().0;
     let (mut from, mut bytes, mut entries) = (after.0, 0, Vec::new());
     while from < applied && entries.len() < limit && bytes < READ_BYTES {
-        let mut page = server.entries(&subject, from, PAGE.min(limit - entries.len())).await?;
+        let mut page = server.page(&subject, from, PAGE.min(limit - entries.len())).await?;
         if page.is_empty() {
             // The node that answered may lag behind; the leader does not.
             let next = server.leader_next(&subject, from + 1).await?;

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, RawMessageError, Stream};
 use async_nats::jetstream::{Context, ErrorCode, message::StreamMessage};
@@ -75,16 +74,20 @@ impl Server {
         }
     }
 
-    /// Messages of a subject, which may have wildcards, after `after` and in order, as far as the node that answers has them.
+    /// Entries of a subject, which may have wildcards, after `after` and in order, as far as the node that answers has them.
     /// Fewer than `limit` are there, or a page is full.
-    /// `read` makes of a message what it stands for, by its subject, revision, headers and payload.
-    pub(crate) async fn page<T>(
+    pub(crate) async fn page(&self, subject: &str, after: u64, limit: usize) -> Result<Vec<Stored>, Unavailable> {
+        let page = self.messages(subject, after, limit).await?;
+        Ok(page.into_iter().filter_map(|message| self.entry_of(message)).collect())
+    }
+
+    /// The same for messages of any kind.
+    pub(crate) async fn messages(
         &self,
         subject: &str,
         after: u64,
         limit: usize,
-        read: impl Fn(&str, u64, &HeaderMap, bytes::Bytes) -> Option<T>,
-    ) -> Result<Vec<T>, Unavailable> {
+    ) -> Result<Vec<StreamMessage>, Unavailable> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(Unavailable::of)?;
         let request = PageRequest { seq: after + 1, next_by_subj: subject, batch: limit, max_bytes: PAGE_BYTES };
@@ -96,20 +99,13 @@ impl Server {
             let answer = tokio::time::timeout(self.timeout, answers.next()).await;
             let Ok(Some(message)) = answer else { return Err(Unavailable("no page came".into())) };
             match message.status {
-                None => page.extend(of_page(message, &read)),
+                None => page.extend(StreamMessage::try_from(message).ok()),
                 // The end of the page; nothing there.
                 Some(status) if status.as_u16() == 204 || status == StatusCode::NOT_FOUND => return Ok(page),
                 Some(StatusCode::NO_RESPONDERS) => return Err(Unavailable("the stream is not there".into())),
                 Some(status) => return Err(Unavailable(format!("a page was refused: {status}"))),
             }
         }
-    }
-
-    /// Entries of jobs, as [`Server::page`].
-    pub(crate) async fn entries(&self, subject: &str, after: u64, limit: usize) -> Result<Vec<Stored>, Unavailable> {
-        let read =
-            |subject: &str, revision, headers: &HeaderMap, payload| self.stored(subject, revision, headers, payload);
-        self.page(subject, after, limit, read).await
     }
 
     /// An entry out of a message that was asked for.
@@ -166,12 +162,6 @@ impl Server {
             },
         }
     }
-}
-
-fn of_page<T>(message: Message, read: impl Fn(&str, u64, &HeaderMap, bytes::Bytes) -> Option<T>) -> Option<T> {
-    let headers = message.headers?;
-    let revision = headers.get_last(NATS_SEQUENCE)?.as_str().parse().ok()?;
-    read(headers.get_last(NATS_SUBJECT)?.as_str(), revision, &headers, message.payload)
 }
 
 fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<StreamMessage>, Unavailable> {

@@ -20,6 +20,10 @@ const FORMAT: &str = "courant-format";
 /// Kept with the stream: how many entries it has kept of a job from its first day. If it once kept fewer, nobody could say of
 /// which jobs some are gone.
 const HISTORY: &str = "courant-history";
+/// Kept with the stream while a log is copied into it: the newest epoch of that log.
+const COPYING: &str = "courant-copying";
+/// The same afterwards.
+const COPIED: &str = "courant-copied-from";
 /// The format written.
 const KNOWN_FORMAT: u32 = 1;
 
@@ -29,8 +33,68 @@ pub(crate) async fn open(context: &Context, options: &Options) -> Result<Info, O
         Some(info) => info,
         None => make(context, options).await?,
     };
-    check(&found, options)?;
-    Ok(found)
+    match look(&found, options)? {
+        Found::Ready | Found::Begun => Ok(found),
+        Found::Empty => claim(context, found.config, options).await,
+    }
+}
+
+/// What a stream is for who opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A log.
+    Ready,
+    /// Something can be copied into it.
+    Empty,
+    /// What is to be copied into it was begun.
+    Begun,
+}
+
+/// Whether the stream will do.
+pub(crate) fn look(info: &Info, options: &Options) -> Result<Found, OpenError> {
+    check(info, options)?;
+    let (stream, is_copy) = (options.stream.clone(), !options.copy_of.is_empty());
+    let names = |text: &String| options.copy_of.iter().any(|epoch| *text == id(epoch));
+    let Config { metadata, .. } = &info.config;
+    match (metadata.get(COPYING), is_copy) {
+        (None, false) => Ok(Found::Ready),
+        (Some(source), true) if names(source) => Ok(Found::Begun),
+        (Some(_), _) => Err(OpenError::Unfinished { stream }),
+        (None, true) if info.state.messages == 0 => Ok(Found::Empty),
+        (None, true) if metadata.get(COPIED).is_some_and(names) => Err(OpenError::CopiedBefore { stream }),
+        (None, true) => Err(OpenError::NotEmpty { stream, messages: info.state.messages }),
+    }
+}
+
+/// Keeps an empty stream for a copy. Servers that have it open stop: it has a new epoch.
+async fn claim(context: &Context, mut config: Config, options: &Options) -> Result<Info, OpenError> {
+    let mut all = epochs(&config).unwrap_or_default();
+    all.push(Epoch::begin(Revision::ZERO));
+    config.metadata.insert(EPOCHS.into(), written(&all));
+    config.metadata.extend(copying(options));
+    update(context, config).await
+}
+
+/// From here on the stream is a log like any other.
+pub(crate) async fn finish_copy(context: &Context, options: &Options) -> Result<(), OpenError> {
+    let Info { mut config, .. } = open(context, options).await?;
+    if let Some(source) = config.metadata.remove(COPYING) {
+        config.metadata.insert(COPIED.into(), source);
+        update(context, config).await?;
+    }
+    Ok(())
+}
+
+async fn update(context: &Context, config: Config) -> Result<Info, OpenError> {
+    context.update_stream(config).await.map_err(|error| OpenError::JetStream { reason: error.to_string() })
+}
+
+fn copying(options: &Options) -> Option<(String, String)> {
+    options.copy_of.last().map(|epoch| (COPYING.into(), id(epoch)))
+}
+
+fn id(epoch: &Epoch) -> String {
+    format!("{:016x}", epoch.id)
 }
 
 /// The epochs of the stream, oldest first.
@@ -55,11 +119,10 @@ pub(crate) async fn begin_epoch(context: &Context, options: &Options) -> Result<
     let mut all = epochs(&config).unwrap_or_default();
     all.push(Epoch::begin(Revision(state.last_sequence)));
     config.metadata.insert(EPOCHS.into(), written(&all));
-    let updated = context.update_stream(config).await;
-    updated.map(drop).map_err(|error| OpenError::JetStream { reason: error.to_string() })
+    update(context, config).await.map(drop)
 }
 
-async fn find(context: &Context, name: &str) -> Result<Option<Info>, OpenError> {
+pub(crate) async fn find(context: &Context, name: &str) -> Result<Option<Info>, OpenError> {
     match context.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
@@ -90,7 +153,11 @@ async fn make(context: &Context, options: &Options) -> Result<Info, OpenError> {
 }
 
 fn wanted(options: &Options) -> Config {
-    let epochs = written(&[Epoch::begin(Revision::ZERO)]);
+    let metadata = [
+        (EPOCHS.into(), written(&[Epoch::begin(Revision::ZERO)])),
+        (FORMAT.into(), KNOWN_FORMAT.to_string()),
+        (HISTORY.into(), options.history_per_job.to_string()),
+    ];
     Config {
         name: options.stream.clone(),
         subjects: vec![Subjects::new(&options.stream).everything()],
@@ -107,11 +174,7 @@ fn wanted(options: &Options) -> Config {
         allow_rollup: true,
         allow_direct: true,
         allow_atomic_publish: true,
-        metadata: HashMap::from([
-            (EPOCHS.into(), epochs),
-            (FORMAT.into(), KNOWN_FORMAT.to_string()),
-            (HISTORY.into(), options.history_per_job.to_string()),
-        ]),
+        metadata: HashMap::from_iter(metadata.into_iter().chain(copying(options))),
         ..Config::default()
     }
 }

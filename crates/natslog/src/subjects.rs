@@ -76,6 +76,11 @@ impl Subjects {
         subject.strip_prefix(&*self.stream).is_some_and(|rest| rest.starts_with(".note."))
     }
 
+    /// All blobs of all jobs.
+    pub(crate) fn all_blobs(&self) -> String {
+        format!("{}.blob.>", self.stream)
+    }
+
     pub(crate) fn dropped(&self) -> String {
         format!("{}.dropped", self.stream)
     }

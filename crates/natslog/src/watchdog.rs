@@ -11,11 +11,12 @@ use tokio::sync::Notify;
 
 use crate::append::Appender;
 use crate::publish::Outcome;
+use crate::reached::Reached;
 use crate::settings;
 
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 /// So often in a row something must be seen that ends the log: a leader that was just elected may not know all yet.
-const CERTAIN: u32 = 3;
+pub(crate) const CERTAIN: u32 = 3;
 /// Tombstones that are removed at a time.
 const TOMBSTONES: usize = 256;
 
@@ -32,6 +33,7 @@ pub(crate) struct Watchdog {
     pub(crate) reserve_bytes: u64,
     pub(crate) forgotten_kept: usize,
     pub(crate) behind: Arc<Notify>,
+    pub(crate) reached: Option<Reached>,
     /// How often in a row the stream was not the one.
     pub(crate) wrong: u32,
     /// Up to where messages had arrived when it was looked last.
@@ -45,11 +47,21 @@ impl Watchdog {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while self.appender.view.stopped().is_none() {
             ticks.tick().await;
+            self.note_reached();
             // Before the question: more may arrive while the answer is under way.
             let seen = self.appender.view.seen();
             // No answer says nothing.
             let Ok(info) = self.appender.server.info().await else { continue };
             self.look(info, seen).await;
+        }
+    }
+
+    fn note_reached(&mut self) {
+        let (applied, epoch) = (self.appender.view.applied(), self.epochs.last().map_or(0, |epoch| epoch.id));
+        if let Some(reached) = &mut self.reached
+            && let Err(error) = reached.note(epoch, applied)
+        {
+            tracing::warn!(%error, "how far the log reaches cannot be noted in the data folder");
         }
     }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 /// Lowest first: each imports from those above its line in this list alone.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     "options message peers subjects",
-    "settings connect",
+    "settings connect reached",
     "durability testing",
     // What the stream said so far.
     "view",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 10] = [
     "load",
     "follow append",
     "read blobs watchdog",
+    "source",
     "lib",
 ];
 

@@ -10,7 +10,7 @@
 //!   a state as a whole.
 //! - `peers`: the other servers on the same log.
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it;
-//!   `nats`: opens the log on NATS.
+//!   `nats`: opens the log on NATS. [`transfer`]: logs and files from one place to another, for commands.
 
 pub mod admin;
 pub mod auth;
@@ -47,6 +47,7 @@ pub mod share;
 pub mod shares;
 pub mod status;
 pub mod text;
+pub mod transfer;
 pub mod unused_passwords;
 pub mod uploads;
 pub mod worker;

@@ -63,7 +63,7 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     if flags.nats.is_set() {
         let _lock = data_dir::lock(&flags.config.data_dir)?;
         let log = tokio::select! {
-            log = flags.nats.open(flags.config.log_reserve) => log?,
+            log = flags.nats.open(&flags.config) => log?,
             () = shutdown.draining() => return Ok(()),
         };
         let server = Server::with_log(flags.config, verifier, Arc::new(log)).await?;

@@ -7,8 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use courant_natslog::{Login, NatsLog, OpenError, Options, Tls};
 
+use crate::config::Config;
+
 /// The pause before servers that do not answer are tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// In the data folder: how far the log on NATS once reached.
+const REACHED: &str = "log.reached";
 
 /// Where the log is, when it is not in the data folder.
 #[derive(Args, Clone, Debug)]
@@ -25,6 +30,13 @@ pub struct NatsFlags {
     )]
     log: Vec<String>,
 
+    #[command(flatten)]
+    settings: NatsSettings,
+}
+
+/// How NATS is reached, and which stream the log is.
+#[derive(Args, Clone, Debug)]
+pub struct NatsSettings {
     /// Name of the stream, and the first token of its subjects; several Courants on one NATS account need different ones
     #[arg(long, env = "COURANT_LOG_STREAM", value_name = "NAME", default_value = "courant")]
     log_stream: String,
@@ -100,9 +112,14 @@ impl NatsFlags {
     }
 
     /// Opens the log, and tries as long as it takes while NATS is not there or has no leader. Dropping the future ends
-    /// that. `reserve_bytes` of the stream are kept for ends of jobs.
-    pub async fn open(&self, reserve_bytes: u64) -> Result<NatsLog, NatsError> {
-        let options = Options { reserve_bytes, ..self.options()? };
+    /// that.
+    pub async fn open(&self, config: &Config) -> Result<NatsLog, NatsError> {
+        let options = Options {
+            reserve_bytes: config.log_reserve,
+            reached: Some(config.data_dir.join(REACHED)),
+            accept_loss: config.accept_log_loss,
+            ..self.settings.options(&self.log)?
+        };
         loop {
             match NatsLog::open(options.clone()).await {
                 Err(error) if error.may_pass() => tracing::warn!(%error, "waiting for NATS"),
@@ -111,8 +128,21 @@ impl NatsFlags {
             tokio::time::sleep(TRY_AGAIN).await;
         }
     }
+}
 
-    fn options(&self) -> Result<Options, NatsError> {
+impl NatsSettings {
+    /// Begins an epoch at the end of a stream that was put back from a backup, see [`NatsLog::begin_epoch`].
+    pub async fn begin_epoch(&self, servers: &[String]) -> Result<(), NatsError> {
+        Ok(NatsLog::begin_epoch(&self.options(servers)?).await?)
+    }
+
+    /// The stream that the log is.
+    pub fn stream(&self) -> &str {
+        &self.log_stream
+    }
+
+    /// How to open the log on these servers.
+    pub fn options(&self, servers: &[String]) -> Result<Options, NatsError> {
         Ok(Options {
             stream: self.log_stream.clone(),
             replicas: self.log_replicas,
@@ -125,7 +155,7 @@ impl NatsFlags {
                 client: self.log_tls_cert.clone().zip(self.log_tls_key.clone()),
             },
             allow_lossy: self.allow_lossy,
-            ..Options::new(self.log.iter().cloned())
+            ..Options::new(servers.iter().cloned())
         })
     }
 
@@ -164,7 +194,8 @@ fn secret(flag: &'static str, path: &Path) -> Result<String, NatsError> {
     }
 }
 
-fn server_url(text: &str) -> Result<String, String> {
+/// Says so if this is not the URL of a NATS server.
+pub fn server_url(text: &str) -> Result<String, String> {
     match text.split_once("://") {
         Some(("nats" | "tls", rest)) if !rest.is_empty() => Ok(text.to_owned()),
         _ => Err("it must begin with nats:// or tls://".to_owned()),

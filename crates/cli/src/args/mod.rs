@@ -1,6 +1,7 @@
 //! The command line. Every flag has an environment variable `COURANT_…`; the texts here are what `--help` prints.
 
 mod operate;
+mod transfer;
 mod up;
 
 use std::path::PathBuf;
@@ -9,6 +10,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::operate::{WatchFlags, WorkerIds};
+pub use self::transfer::Backup;
+#[cfg(feature = "nats")]
+pub use self::transfer::{BeginEpoch, Migrate};
 pub use self::up::{LogFormat, Up};
 
 /// Live document jobs: submit a PDF, watch it being processed, get the result.
@@ -49,6 +53,14 @@ pub enum Command {
     Drain(WorkerIds),
     /// Resume drained workers
     Resume(WorkerIds),
+    /// Copy the log of a data folder to NATS, so that several servers can work on it. Cut off, it goes on when it is run again
+    #[cfg(feature = "nats")]
+    Migrate(Box<Migrate>),
+    /// Copy all that a server has into a new folder, while it runs
+    Backup(Box<Backup>),
+    /// After a stream was put back with the tools of NATS: let clients that know more than it begin anew
+    #[cfg(feature = "nats")]
+    BeginEpoch(Box<BeginEpoch>),
     /// Show metrics of the server and its work; needs the role `admin`
     Metrics(WatchFlags),
     /// Make a token from the secret of a data folder; prints only the token

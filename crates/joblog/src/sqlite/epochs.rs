@@ -31,7 +31,8 @@ pub(super) fn begin(db: &mut Connection, have: Revision, floor: Revision) -> rus
     Ok(Opening { info: LogInfo { epochs }, next: floor + 1 })
 }
 
-fn read(db: &Connection) -> rusqlite::Result<Vec<Epoch>> {
+/// The openings that are remembered, oldest first.
+pub(super) fn read(db: &Connection) -> rusqlite::Result<Vec<Epoch>> {
     let mut rows = db.prepare("SELECT id, start FROM epoch ORDER BY number")?;
     let epochs = rows.query_map([], |row| {
         let id: i64 = row.get(0)?;

@@ -8,10 +8,13 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
+use super::options::{OnLoss, OpenError};
 use crate::ids::Revision;
 
 const MAGIC: [u8; 8] = *b"CRNTMRK1";
 const SIZE: usize = 20;
+/// How far revisions jump when the mark cannot say how far they once reached.
+pub(super) const JUMP: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct HighWaterMark {
@@ -45,6 +48,37 @@ impl HighWaterMark {
 
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
+    }
+}
+
+/// What a mark says, if there is one. Nothing is made or written.
+pub(super) fn read(path: &Path) -> io::Result<MarkState> {
+    let mut bytes = Vec::with_capacity(SIZE);
+    match File::open(path) {
+        Ok(file) => file.take(SIZE as u64 + 1).read_to_end(&mut bytes)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(MarkState::Absent),
+        Err(error) => return Err(error),
+    };
+    Ok(parse(&bytes))
+}
+
+/// Above which revision new ones must be, or why the log must not be opened.
+pub(super) fn floor(state: MarkState, have: Revision, loss: OnLoss, dir: &Path) -> Result<Revision, OpenError> {
+    match (state, loss) {
+        (MarkState::Absent, _) => Ok(have),
+        (MarkState::At(expected), _) if expected <= have => Ok(have),
+        (MarkState::At(expected), OnLoss::Refuse) => {
+            Err(OpenError::Truncated { path: dir.join("log.db"), have, expected })
+        }
+        (MarkState::At(expected), OnLoss::Accept) => {
+            tracing::warn!(%have, %expected, "entries are missing from the log; going on without them (--accept-log-loss)");
+            Ok(expected)
+        }
+        (MarkState::Damaged, OnLoss::Refuse) => Err(OpenError::MarkDamaged { path: dir.join("log.mark") }),
+        (MarkState::Damaged, OnLoss::Accept) => {
+            tracing::warn!(%have, "whether entries are missing from the log is not known; going on (--accept-log-loss)");
+            Ok(Revision(have.0.saturating_add(JUMP)))
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! Not for network file systems: their locks and syncs cannot be trusted.
 
 mod batch;
+mod builder;
 mod checkpointer;
 mod epochs;
 mod lock;
@@ -19,6 +20,8 @@ mod options;
 mod reader;
 mod reserve;
 mod schema;
+mod snapshot;
+mod stopped;
 mod table;
 mod writer;
 
@@ -35,12 +38,15 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::batch::{AppendResult, Encoded, Operation, Request, Task};
+pub use self::builder::{BuildError, Builder};
 use self::checkpointer::Checkpointer;
 use self::lock::Lock;
-use self::mark::{HighWaterMark, MarkState};
+use self::mark::{HighWaterMark, floor};
 pub use self::options::{OnLoss, OpenError, Options};
 use self::reader::Readers;
 use self::reserve::Reserve;
+pub use self::snapshot::{copy_any, snapshot};
+pub use self::stopped::{Contents, StoppedLog};
 use self::writer::{Stopped, Writer};
 use crate::codec;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
@@ -49,8 +55,6 @@ use crate::recent::Ring;
 
 /// How often an end of a job is tried that finds the disk full.
 const TRIES: usize = 4;
-/// How far revisions jump when the mark cannot say how far they once reached.
-const JUMP: u64 = 1 << 20;
 
 /// A log in a folder. Dropping it waits until what is queued is committed, then lets go of the folder.
 #[derive(Debug)]
@@ -276,24 +280,4 @@ fn task(Append { key, expect, changes, blobs }: Append) -> Result<Task, AppendEr
 /// A key for what needs the job alone.
 fn key_of(job: &JobId) -> Key {
     Key { owner: Owner::new(""), document: DocumentId::new(""), job: job.clone() }
-}
-
-/// Above which revision new ones must be, or why the log must not be opened.
-fn floor(state: MarkState, have: Revision, loss: OnLoss, dir: &Path) -> Result<Revision, OpenError> {
-    match (state, loss) {
-        (MarkState::Absent, _) => Ok(have),
-        (MarkState::At(expected), _) if expected <= have => Ok(have),
-        (MarkState::At(expected), OnLoss::Refuse) => {
-            Err(OpenError::Truncated { path: dir.join("log.db"), have, expected })
-        }
-        (MarkState::At(expected), OnLoss::Accept) => {
-            tracing::warn!(%have, %expected, "entries are missing from the log; going on without them (--accept-log-loss)");
-            Ok(expected)
-        }
-        (MarkState::Damaged, OnLoss::Refuse) => Err(OpenError::MarkDamaged { path: dir.join("log.mark") }),
-        (MarkState::Damaged, OnLoss::Accept) => {
-            tracing::warn!(%have, "whether entries are missing from the log is not known; going on (--accept-log-loss)");
-            Ok(Revision(have.0.saturating_add(JUMP)))
-        }
-    }
 }

@@ -75,6 +75,9 @@ pub enum OpenError {
         /// Its id, if known.
         pid: Option<u32>,
     },
+    /// There is nothing to read.
+    #[error("there is no log in {dir}; name the data folder of a server whose log is in it")]
+    Missing { dir: PathBuf },
     /// The file is somebody else's.
     #[error("{path} is not a log of this program ({found}); choose another data folder, or move that file away")]
     Foreign {

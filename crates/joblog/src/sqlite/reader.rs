@@ -13,11 +13,12 @@ use super::{schema, table};
 use crate::codec;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::latest::LATEST_PAGE;
-use crate::log::{Entry, Filter, Key, Latest, ReadError, Record};
+use crate::log::{Blob, Entry, Filter, Key, Latest, ReadError, Record};
+use crate::source::{BlobPage, BlobPosition};
 
 /// After so many bytes a read ends, whatever its limit: it is short then, but never empty.
 const READ_BYTES: usize = 16 * 1024 * 1024;
-/// After so many bytes a page of the newest entries is full.
+/// After so many bytes a page of the newest entries, or of blobs, is full.
 const LATEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A few connections. When all are in use, readers wait for one.
@@ -177,6 +178,27 @@ pub(super) fn blob(db: &mut Connection, job: &JobId, name: &str) -> Result<Optio
     Ok(bytes.map_err(storage)?.map(Bytes::from))
 }
 
+/// See [`Source::blobs`](crate::source::Source::blobs). A position is a job's id and a name, with the first `/` between them.
+pub(super) fn blobs(db: &mut Connection, after: Option<&BlobPosition>) -> Result<BlobPage, ReadError> {
+    let (job, name) = after.and_then(|position| position.0.split_once('/')).unwrap_or_default();
+    let mut statement = db
+        .prepare_cached("SELECT job, name, bytes FROM blob WHERE (job, name) > (?1, ?2) ORDER BY job, name")
+        .map_err(storage)?;
+    let mut rows = statement.query((job, name)).map_err(storage)?;
+    let (mut page, mut bytes) = (BlobPage { blobs: Vec::new(), next: None }, 0);
+    while let Some(row) = rows.next().map_err(storage)? {
+        if bytes >= LATEST_BYTES || page.blobs.len() >= LATEST_PAGE {
+            let last = page.blobs.last().map(|(job, blob)| BlobPosition(format!("{job}/{}", blob.name).into()));
+            return Ok(BlobPage { next: last, ..page });
+        }
+        let text = |column| row.get::<_, Box<str>>(column).map_err(storage);
+        let blob = Blob { name: text(1)?, bytes: row.get::<_, Vec<u8>>(2).map_err(storage)?.into() };
+        bytes += blob.bytes.len();
+        page.blobs.push((JobId::new(text(0)?), blob));
+    }
+    Ok(page)
+}
+
 fn first(db: &Connection, job: &JobId) -> rusqlite::Result<Option<Revision>> {
     let mut statement = db.prepare_cached("SELECT revision FROM entry WHERE job = ?1 ORDER BY revision LIMIT 1")?;
     statement.query_row([job.as_str()], |row| Ok(Revision(row.get(0)?))).optional()
@@ -192,6 +214,6 @@ fn entry(row: &Row<'_>) -> Result<(Entry, usize), ReadError> {
     Ok((Entry { revision, key, record }, bytes.len()))
 }
 
-fn storage(error: impl std::fmt::Display) -> ReadError {
+pub(super) fn storage(error: impl std::fmt::Display) -> ReadError {
     ReadError::Storage { reason: error.to_string() }
 }

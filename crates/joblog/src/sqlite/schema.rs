@@ -1,6 +1,6 @@
 //! The database file: whose it is, what is in it, and how connections to it are set.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use super::{OpenError, Options};
 const APPLICATION_ID: i64 = 0x4352_4E54;
 /// The schema this version writes, and the newest it knows.
 const SCHEMA: i64 = 2;
+/// The schema that began to have blobs.
+pub(super) const WITH_BLOBS: i64 = 2;
 /// Bytes of a page of a new file. A commit writes every page it changes whole, and a commit of one job changes five: with 16 KiB
 /// a job alone takes a quarter longer, with 4 KiB rows of pages with zones are cut in pieces.
 const PAGE_SIZE: u32 = 8_192;
@@ -103,15 +105,49 @@ fn identify(db: &Connection) -> rusqlite::Result<Identity> {
     })
 }
 
+/// The file of the log in this folder, if there is one.
+pub(super) fn existing(dir: &Path) -> Result<PathBuf, OpenError> {
+    let path = dir.join("log.db");
+    match path.try_exists() {
+        Ok(true) => Ok(path),
+        Ok(false) => Err(OpenError::Missing { dir: dir.to_owned() }),
+        Err(source) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// The schema of a file of ours, which is only looked at.
+pub(super) fn version(path: &Path) -> Result<i64, OpenError> {
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let foreign = |found: String| OpenError::Foreign { path: path.to_owned(), found };
+    match identify(&open_reader(path).map_err(failed)?) {
+        Ok(Identity::Ours) => Ok(SCHEMA),
+        Ok(Identity::Older(version)) => Ok(version),
+        Ok(Identity::Newer(found)) => Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA }),
+        Ok(Identity::Empty) => Err(foreign("an empty file".into())),
+        Ok(Identity::Foreign(found)) => Err(foreign(found)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(foreign("not an SQLite database".into()))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// A file keeps the journal mode that it has: a copy has the one of its makers.
+pub(super) fn keep_wal(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+    match mode.as_str() {
+        "wal" => Ok(()),
+        _ => Err(OpenError::NoWal { path: path.to_owned(), mode }),
+    }
+}
+
 /// One transaction after the settings that must come before the first table, so that a crash leaves nothing half-made.
 fn create(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |source| OpenError::Database { path: path.to_owned(), source };
     db.pragma_update(None, "page_size", PAGE_SIZE).map_err(failed)?;
     db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
-    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
-    if mode != "wal" {
-        return Err(OpenError::NoWal { path: path.to_owned(), mode });
-    }
+    keep_wal(db, path)?;
     let fill = |db: &mut Connection| {
         let all = db.transaction()?;
         all.execute_batch(CREATE)?;
@@ -125,7 +161,7 @@ fn create(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
 /// Brings the schema of an earlier version up to this one, in one transaction.
 fn migrate(db: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let all = db.transaction()?;
-    if from < 2 {
+    if from < WITH_BLOBS {
         all.execute_batch(
             "CREATE TABLE blob (
                  job TEXT NOT NULL, name TEXT NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (job, name)

@@ -81,6 +81,13 @@ pub(super) fn forget(db: &Connection, key: &Key, head: Revision) -> rusqlite::Re
     removed(db, key.owner.as_str(), key.job.as_str(), head)
 }
 
+/// Removes all of a job without a trace.
+pub(super) fn erase(db: &Connection, job: &JobId) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM entry WHERE job = ?1")?.execute([job.as_str()])?;
+    db.prepare_cached("DELETE FROM blob WHERE job = ?1")?.execute([job.as_str()])?;
+    Ok(())
+}
+
 /// Removes the oldest entries of a job until `keep` are left, at most `most`.
 pub(super) fn trim(db: &Connection, job: &JobId, keep: usize, most: usize) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(

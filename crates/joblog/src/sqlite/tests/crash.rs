@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::ids::JobId;
+use crate::sqlite::mark::MarkState;
 
 const DIR: &str = "COURANT_TEST_CRASH_DIR";
 const ROUNDS: usize = 5;

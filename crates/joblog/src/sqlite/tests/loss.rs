@@ -1,6 +1,7 @@
 //! Lost, cut and restored files: what was acknowledged is never missing in silence.
 
 use super::*;
+use crate::sqlite::mark::JUMP;
 
 /// What a crash at this moment would leave, with the newest mark.
 struct Crashed {

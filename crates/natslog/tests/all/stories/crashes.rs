@@ -62,6 +62,19 @@ async fn a_cluster_goes_on_without_its_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_opens_while_one_of_three_nodes_is_down() {
+    let cluster = Cluster::three(Sync::Always);
+    let log = open(cluster.options("log")).await;
+    let revision = log.append(samples::create("A", "alice")).await.unwrap();
+    drop(log);
+    let leader = cluster.leader("log").await;
+    leader.kill();
+    let log = open(cluster.options("log")).await;
+    assert_eq!(log.latest().await.unwrap().revision, revision);
+    log.append(samples::create("B", "alice")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_majority_nothing_is_acknowledged_and_with_it_all_goes_on() {
     let cluster = Cluster::three(Sync::Always);
     let log = open(cluster.options("log")).await;
