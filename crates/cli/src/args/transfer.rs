@@ -25,6 +25,10 @@ pub struct Migrate {
     #[arg(long, env = "COURANT_OBJECTS", value_name = "URL")]
     pub objects: Option<String>,
 
+    /// Credentials of an S3 store, as AWS writes them to ~/.aws/credentials
+    #[arg(long, env = "COURANT_OBJECTS_CREDENTIALS_FILE", value_name = "FILE")]
+    pub objects_credentials_file: Option<PathBuf>,
+
     /// Say what would be done, and do nothing
     #[arg(long, env = "COURANT_DRY_RUN")]
     pub dry_run: bool,

@@ -14,7 +14,13 @@ use crate::out;
 /// Copies a log to NATS.
 pub async fn run(args: Migrate) -> Result<ExitCode, Failure> {
     let nats = args.nats.options(&args.log).map_err(|error| Failure::Start(root(&error)))?;
-    let plan = Migration { data_dir: args.data_dir.clone(), nats, objects: args.objects, dry_run: args.dry_run };
+    let plan = Migration {
+        data_dir: args.data_dir.clone(),
+        nats,
+        objects: args.objects,
+        objects_credentials_file: args.objects_credentials_file,
+        dry_run: args.dry_run,
+    };
     let line = Line::new();
     let done = migrate(plan, &mut |step| line.show(step)).await;
     line.end();
