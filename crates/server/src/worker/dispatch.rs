@@ -167,8 +167,13 @@ impl NewClaim {
         &self.worker
     }
 
-    /// Gives the worker the job, which has started.
+    /// Gives the worker the job, which has started. Not if others have taken the worker for lost meanwhile, because this server
+    /// stood still: then the job is in another attempt, or has ended.
     pub async fn assign(self, job: &Job) {
+        let is_held = job.state.is_held() && job.worker.as_ref() == Some(&self.worker);
+        if !is_held || AttemptId::of(job) != self.attempt {
+            return;
+        }
         if let Err(error) = give_out(&self.services, &self.registry, &self.worker, job).await {
             tracing::warn!(job = %job.id, worker = %self.worker, %error, "a claim failed");
         }
@@ -257,6 +262,34 @@ mod tests {
         assert!(inboxes[0].try_recv().is_ok(), "who came first gets it");
         assert!(inboxes[0].try_recv().is_err(), "twice to the same worker");
         assert!(inboxes[1].try_recv().is_err(), "the same attempt to another worker");
+    }
+
+    /// As after a pause of the server that made the job: others took its worker for lost meanwhile.
+    #[tokio::test]
+    async fn a_job_that_moved_on_while_it_was_made_is_not_given_to_the_worker_it_was_made_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
+        let registry = Arc::new(Registry::default());
+        let (outbox, mut inbox) = mpsc::channel(OUTBOX);
+        let offer = WorkerCapabilities { kinds: ["pdf".into()].into(), slots: 1, ..WorkerCapabilities::default() };
+        let session = registry.attach(WorkerId::new("w1"), "worker", offer, outbox).unwrap();
+        registry.welcomed(&session);
+        let id = JobId::random();
+        let submission = submission(id.as_str(), "alice");
+        let claim = NewClaim::make(&services, &registry, &submission).unwrap();
+        let worker = Some(claim.worker().clone());
+        let change = Change::Submitted(Box::new(submission));
+        let (made, _) = services.engine.create(change, id, Vec::new(), worker).await.unwrap();
+        let lost = JobError { code: "WORKER_LOST".into(), message: "It was silent.".into(), retryable: true };
+        services.end_attempt(&claim.attempt, lost, AttemptCharge::Free).await.unwrap();
+        let waiting = services.engine.get(&made.current.job.id).unwrap().current.job;
+        let moved_on = services.engine.claim(&WorkerId::new("w2"), &waiting).await.unwrap().unwrap();
+        assert_eq!(moved_on.attempt, 2);
+        claim.assign(&moved_on).await;
+        assert!(inbox.try_recv().is_err(), "the second attempt is another worker's");
     }
 
     #[tokio::test]
