@@ -9,6 +9,6 @@ use tokio::sync::Mutex;
 pub(super) struct Inquiries {
     /// How often was asked so far.
     pub(super) asked: AtomicU64,
-    /// Those of them that are answered; held while the log is asked.
-    pub(super) answered: Mutex<u64>,
+    /// Those of them that are answered, and whether the last answer was good; held while the log is asked.
+    pub(super) answered: Mutex<(u64, bool)>,
 }

@@ -4,8 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use courant_joblog::ids::JobId;
+use courant_joblog::log::ReadError;
 
 use super::core::Engine;
+use crate::error::Error;
 use crate::snapshot::JobSnapshot;
 
 /// How long what others have appended may take to arrive.
@@ -18,37 +20,49 @@ impl Engine {
     }
 
     /// One job, if there is such a one by now: what is not here yet may be under way from another server.
-    pub async fn find(&self, id: &JobId) -> Option<JobSnapshot> {
+    pub async fn find(&self, id: &JobId) -> Result<Option<JobSnapshot>, Error> {
         let found = self.get(id);
         if found.is_some() || !self.is_shared() {
-            return found;
+            return Ok(found);
         }
-        self.catch_up_with_others().await;
-        self.get(id)
+        self.catch_up_with_others().await?;
+        Ok(self.get(id))
     }
 
-    /// Waits until the view has what other servers were told is appended before this call, but not for ever. Returns at once where no
-    /// other can append.
-    pub async fn catch_up_with_others(&self) {
+    /// Waits until the view has what other servers were told is appended before this call, but not for ever: then nothing may be
+    /// concluded from what is missing here. Returns at once where no other can append.
+    pub async fn catch_up_with_others(&self) -> Result<(), Error> {
         if !self.is_shared() {
-            return;
+            return Ok(());
         }
         let number = self.inquiries.asked.fetch_add(1, Ordering::SeqCst);
         let mut answered = self.inquiries.answered.lock().await;
-        if *answered > number {
-            return;
+        if answered.0 > number {
+            return caught_up(answered.1);
         }
         let asked = self.inquiries.asked.load(Ordering::SeqCst);
         let arrived = async {
             match self.log.newest().await {
-                Ok(newest) => self.caught_up(newest).await,
-                Err(error) => tracing::debug!(%error, "what other servers have appended is not known"),
+                Ok(newest) => {
+                    self.caught_up(newest).await;
+                    true
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "what other servers have appended is not known");
+                    false
+                }
             }
         };
-        // In vain while the log is away: then what is known is all there is to say.
-        let _ = tokio::time::timeout(ARRIVES_WITHIN, arrived).await;
-        *answered = asked;
+        // In vain while the log is away, or while this server is cut off from it.
+        let is_here = tokio::time::timeout(ARRIVES_WITHIN, arrived).await.unwrap_or(false);
+        *answered = (asked, is_here);
+        caught_up(is_here)
     }
+}
+
+fn caught_up(is_here: bool) -> Result<(), Error> {
+    let reason = || format!("what other servers appended did not arrive within {ARRIVES_WITHIN:?}");
+    if is_here { Ok(()) } else { Err(ReadError::Storage { reason: reason() }.into()) }
 }
 
 #[cfg(test)]
@@ -59,7 +73,7 @@ mod tests {
     use async_trait::async_trait;
     use courant_joblog::event::Change;
     use courant_joblog::ids::Revision;
-    use courant_joblog::log::{Entry, Filter, Log, ReadError};
+    use courant_joblog::log::{Entry, Filter, Log};
     use courant_joblog::memory::MemoryLog;
     use courant_joblog::wrapper::LogWrapper;
 
@@ -105,7 +119,35 @@ mod tests {
         let change = Change::Submitted(Box::new(testing::submission("J", "alice")));
         other.create(change, id.clone(), Vec::new(), None).await.unwrap();
         assert!(engine.get(&id).is_none());
-        assert!(engine.find(&id).await.is_some());
+        assert!(engine.find(&id).await.unwrap().is_some());
+    }
+
+    /// The log answers others, and not this server.
+    struct CutOff(Arc<MemoryLog>);
+
+    #[async_trait]
+    impl LogWrapper for CutOff {
+        fn inner(&self) -> &dyn Log {
+            &*self.0
+        }
+
+        async fn newest(&self) -> Result<Revision, ReadError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_cut_off_does_not_say_that_there_is_no_such_job() {
+        let log = Arc::new(CutOff(Arc::new(MemoryLog::shared())));
+        let engine = testing::follow(testing::config(), log, Projections::default()).await.unwrap();
+        let asked = [JobId::new("J"), JobId::new("K")];
+        let asked = asked.map(|id| {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.find(&id).await })
+        });
+        for answer in futures::future::join_all(asked).await {
+            assert!(matches!(answer.unwrap(), Err(Error::Read(_))));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,7 +156,7 @@ mod tests {
         let engine = testing::follow(testing::config(), slow.clone(), Projections::default()).await.unwrap();
         let all = (0..500).map(|number| {
             let engine = engine.clone();
-            tokio::spawn(async move { engine.find(&JobId::new(format!("J{number}"))).await.is_none() })
+            tokio::spawn(async move { engine.find(&JobId::new(format!("J{number}"))).await.unwrap().is_none() })
         });
         for one in futures::future::join_all(all).await {
             assert!(one.unwrap());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_joblog::ids::{JobId, Revision};
-use courant_joblog::log::{Filter, Record};
+use courant_joblog::log::{Filter, ReadError, Record};
 use courant_runtime::next_tick;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -174,6 +174,11 @@ struct Watcher<T, F, O> {
     forms: PhantomData<fn() -> T>,
 }
 
+/// A cursor of this very log was given with an event of it, so it is not beyond its end: it is this server that has not come so far.
+fn behind(cursor: Cursor) -> Error {
+    ReadError::Storage { reason: format!("revision {} has not arrived here yet", cursor.revision) }.into()
+}
+
 /// Why a watcher stops.
 enum Stop {
     /// The job has ended, or the client has gone.
@@ -219,7 +224,7 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync, O: Outlet<T>> Watch
         match self.watch.after {
             // What was removed while it was shown is shown again; nothing was promised before *live*.
             None => while self.snapshots().await?.is_some() {},
-            Some(cursor) => match self.gap(cursor).await {
+            Some(cursor) => match self.gap(cursor).await? {
                 Some(reason) => self.restart(reason).await?,
                 None => self.resume(cursor.revision, target).await?,
             },
@@ -229,16 +234,20 @@ impl<T: Send, F: Fn(Result<Update, WatchError>) -> T + Sync, O: Outlet<T>> Watch
     }
 
     /// Why a cursor is none of this log, if so.
-    async fn gap(&self, cursor: Cursor) -> Option<Gap> {
+    async fn gap(&self, cursor: Cursor) -> Result<Option<Gap>, Stop> {
         let is_here = || cursor.revision <= *self.engine.log.head().borrow();
         if !self.engine.log.info().covers(cursor.epoch, cursor.revision) {
-            return Some(Gap::LogReplaced);
+            return Ok(Some(Gap::LogReplaced));
         }
-        if !is_here() {
-            // From another server, which is further.
-            self.engine.catch_up_with_others().await;
+        if is_here() {
+            return Ok(None);
         }
-        (!is_here()).then_some(Gap::LogReplaced)
+        if !self.engine.is_shared() {
+            return Ok(Some(Gap::LogReplaced));
+        }
+        // From another server, which is further. While this one is cut off from the log it cannot tell more.
+        self.engine.catch_up_with_others().await?;
+        if is_here() { Ok(None) } else { Err(behind(cursor).into()) }
     }
 
     async fn next(&mut self) -> Result<(), Stop> {

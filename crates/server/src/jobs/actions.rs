@@ -36,7 +36,7 @@ impl Jobs {
     /// The job, if the caller may see it.
     pub(super) async fn visible(&self, identity: &Identity, id: &str) -> Result<JobSnapshot, Error> {
         let id = job_id(id)?;
-        let found = self.services.engine.find(&id).await;
+        let found = self.services.engine.find(&id).await?;
         check_visible(identity, &id, found.as_ref().map(|snapshot| &*snapshot.current.job))?;
         found.ok_or_else(|| Refused::JobNotFound(id).into())
     }

@@ -25,7 +25,7 @@ pub struct UploadState {
 
 /// How far an upload is. If all its bytes are there and no job is, it becomes one. Must run to its end.
 pub async fn state(services: Arc<Services>, identity: Arc<Identity>, key: UploadKey) -> Result<UploadState, Error> {
-    if let Some(snapshot) = job(&services, &key).await {
+    if let Some(snapshot) = job(&services, &key).await? {
         return finished(&services, &key, &Submitted::before(snapshot)).await;
     }
     let held = stored_upload::find(&services, &key).await?.ok_or_else(|| key.not_found())?;
@@ -34,7 +34,7 @@ pub async fn state(services: Arc<Services>, identity: Arc<Identity>, key: Upload
     }
     // Two that ask at once must not both put it together.
     let _turn = key.turn(&services).await;
-    let submitted = match job(&services, &key).await {
+    let submitted = match job(&services, &key).await? {
         Some(snapshot) => Submitted::before(snapshot),
         None => submit(&services, &identity, &key).await?,
     };
@@ -42,8 +42,9 @@ pub async fn state(services: Arc<Services>, identity: Arc<Identity>, key: Upload
 }
 
 /// The job that it has become.
-async fn job(services: &Services, key: &UploadKey) -> Option<JobSnapshot> {
-    services.engine.find(&key.id).await.filter(|snapshot| snapshot.current.job.owner == key.owner)
+async fn job(services: &Services, key: &UploadKey) -> Result<Option<JobSnapshot>, Error> {
+    let found = services.engine.find(&key.id).await?;
+    Ok(found.filter(|snapshot| snapshot.current.job.owner == key.owner))
 }
 
 async fn finished(services: &Services, key: &UploadKey, submitted: &Submitted) -> Result<UploadState, Error> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use courant_engine::Error as Refused;
 use courant_joblog::job::Job;
 use courant_proto::v1::AttemptRef;
 
@@ -11,11 +12,22 @@ use crate::error::Error;
 use crate::services::Services;
 
 /// The attempt or part that a call is about, and its job, if the call comes from the worker that holds it.
-pub(super) fn held(
+pub(super) async fn held(
     services: &Services,
     registry: &Registry,
     at: Option<AttemptRef>,
 ) -> Result<(Holder, Arc<Job>), Error> {
+    match held_here(services, registry, at.clone()) {
+        // Another server may have begun the attempt a moment ago.
+        Err(Error::Engine(Refused::LeaseLost { .. })) if services.engine.is_shared() => {
+            services.engine.catch_up_with_others().await?;
+            held_here(services, registry, at)
+        }
+        known => known,
+    }
+}
+
+fn held_here(services: &Services, registry: &Registry, at: Option<AttemptRef>) -> Result<(Holder, Arc<Job>), Error> {
     let credential = at.as_ref().map(|at| at.credential.clone()).unwrap_or_default();
     let holder = holder_in(at)?;
     if credential.is_empty() {

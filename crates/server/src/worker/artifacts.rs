@@ -39,7 +39,7 @@ pub async fn read(
     registry: &Registry,
     request: ReadArtifactRequest,
 ) -> Result<BoxStream<'static, Result<ReadArtifactResponse, Status>>, Error> {
-    let (holder, _) = held(services, registry, request.attempt)?;
+    let (holder, _) = held(services, registry, request.attempt).await?;
     check_name(&request.name)?;
     let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
     let file = JobFile::artifact(&holder.attempt.job, writer, &request.name);
@@ -61,7 +61,7 @@ pub async fn write(
         return Err(Error::WrongOrder("the first message must be the header"));
     };
     check_name(&name)?;
-    let (holder, _) = held(services, registry, attempt)?;
+    let (holder, _) = held(services, registry, attempt).await?;
     let attempt = &holder.attempt;
     drop(holder.enter(services, &registry.parts, &name)?);
     let file = JobFile::artifact(&attempt.job, attempt.number, &name);

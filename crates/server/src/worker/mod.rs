@@ -67,7 +67,7 @@ impl WorkerService for Workers {
         let identity = caller(&request)?;
         require(&identity, Role::Worker, "worker")?;
         let used = self.services.shares.stream(&identity)?;
-        let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt)?;
+        let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt).await?;
         Ok(Response::new(WithPermit::new(artifacts::read_document(&self.services, &job).await?, used)))
     }
 
@@ -76,7 +76,7 @@ impl WorkerService for Workers {
         request: Request<ReadPasswordRequest>,
     ) -> Result<Response<ReadPasswordResponse>, Status> {
         require(&*caller(&request)?, Role::Worker, "worker")?;
-        let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt)?;
+        let (_, job) = held(&self.services, &self.registry, request.into_inner().attempt).await?;
         let text = passwords::read(&self.services, &job).await?;
         Ok(Response::new(ReadPasswordResponse { password: Some(Password { text }) }))
     }

@@ -183,6 +183,8 @@ async fn reconcile(
     session: &Session,
     in_flight: &HashSet<Holder>,
 ) -> Result<Vec<Holder>, Error> {
+    // What another server gave it a moment ago would be kept by neither, and be the worker's in name for ever.
+    services.engine.catch_up_with_others().await?;
     let held: Vec<Arc<Job>> =
         services.engine.read(|view| view.held_by(&session.worker).map(|current| current.job.clone()).collect());
     let mut kept = Vec::new();

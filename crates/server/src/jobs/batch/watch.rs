@@ -35,7 +35,7 @@ pub(super) fn read(services: &Services, name: &BatchKey) -> Result<(Batch, Revis
 pub(super) async fn find(services: &Services, name: &BatchKey) -> Result<(Batch, Revision), Error> {
     match read(services, name) {
         Err(Error::BatchNotFound(_)) => {
-            services.engine.catch_up_with_others().await;
+            services.engine.catch_up_with_others().await?;
             read(services, name)
         }
         found => found,
