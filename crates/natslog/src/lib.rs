@@ -276,7 +276,7 @@ impl Log for NatsLog {
         let Appender { server, view, .. } = &*self.appender;
         view.check()?;
         let failed = |error: Unavailable| ReadError::Storage { reason: error.to_string() };
-        let newest = server.leader_last(&server.subjects.jobs()).await.map_err(failed)?;
+        let newest = server.confirmed_last(&server.subjects.jobs()).await.map_err(failed)?;
         Ok(newest.map_or(Revision::ZERO, |message| Revision(message.sequence)))
     }
 

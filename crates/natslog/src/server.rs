@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, RawMessageError, Stream};
+use async_nats::jetstream::stream::{ClusterInfo, Info, LastRawMessageErrorKind, RawMessageError, Stream};
 use async_nats::jetstream::{Context, ErrorCode, message::StreamMessage};
 use async_nats::{Client, HeaderMap, Message, StatusCode};
 use futures::StreamExt as _;
@@ -18,6 +18,10 @@ use crate::view::Incoming;
 
 /// Bytes of a page, at most; a single larger message is a page of its own.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long ago a leader must have heard from a majority for its word to count. Servers wait at least 4 s for a leader before they
+/// elect another, so with [`Server::timeout`] for the question there is no other yet.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// NATS did not answer, or not as expected.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,16 @@ impl Server {
     /// The newest message of a subject, which may have wildcards.
     pub(crate) async fn leader_last(&self, subject: &str) -> Result<Option<StreamMessage>, Unavailable> {
         found(self.stream.get_last_raw_message_by_subject(subject).await)
+    }
+
+    /// The same, only if that leader is still followed by a majority: one that is cut off answers as before for some seconds, while
+    /// the others may have elected another that knows more.
+    pub(crate) async fn confirmed_last(&self, subject: &str) -> Result<Option<StreamMessage>, Unavailable> {
+        match self.info().await? {
+            Some(info) if info.cluster.as_ref().is_none_or(is_followed) => self.leader_last(subject).await,
+            Some(_) => Err(Unavailable("the stream's leader has not heard from a majority of its replicas".into())),
+            None => Err(Unavailable("the stream is not there".into())),
+        }
     }
 
     /// The first message of a subject, which may have wildcards, at `from` or after it.
@@ -164,6 +178,12 @@ impl Server {
     }
 }
 
+fn is_followed(cluster: &ClusterInfo) -> bool {
+    let followers = cluster.replicas.iter().filter(|peer| !peer.offline && peer.active <= HEARD_WITHIN).count();
+    let all = cluster.replicas.len() + 1;
+    2 * (followers + 1) > all
+}
+
 fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<StreamMessage>, Unavailable> {
     match answer {
         Ok(message) => Ok(Some(message)),
@@ -174,4 +194,27 @@ fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Stream
 
 fn up_to(payload: &[u8]) -> Option<u64> {
     std::str::from_utf8(payload).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::jetstream::stream::PeerInfo;
+
+    use super::*;
+
+    #[test]
+    fn a_leader_counts_while_it_hears_from_a_majority() {
+        let peer = |millis, offline| PeerInfo {
+            name: "n".into(),
+            current: true,
+            active: Duration::from_millis(millis),
+            offline,
+            lag: None,
+        };
+        let cluster = |replicas| ClusterInfo { replicas, ..ClusterInfo::default() };
+        assert!(is_followed(&cluster(vec![])), "of one replica");
+        assert!(is_followed(&cluster(vec![peer(900, false), peer(60_000, true)])));
+        assert!(!is_followed(&cluster(vec![peer(2_500, false), peer(2_500, false)])), "cut off");
+        assert!(!is_followed(&cluster(vec![peer(10, true), peer(3_000, false)])));
+    }
 }
