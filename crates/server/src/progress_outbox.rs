@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use courant_engine::hub::watch_queue::TransientChange;
 use courant_engine::view::LiveProgress;
-use courant_joblog::ids::{JobId, Owner};
+use courant_joblog::ids::{JobId, Owner, Revision};
 use courant_joblog::log::partition;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -34,6 +34,8 @@ struct Pending {
 #[derive(Clone, Debug)]
 pub struct Update {
     pub job: JobId,
+    /// That of the job's last entry when it was reported. Shown before that entry, percent would go back when it comes.
+    pub revision: Revision,
     pub live: LiveProgress,
     pub change: TransientChange,
 }
@@ -44,19 +46,24 @@ impl ProgressOutbox {
         self.wanted.store(wanted, Ordering::Relaxed);
     }
 
+    /// Whether there is anybody to send it to.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     /// Takes a report, in place of an older one of the same kind.
-    pub fn push(&self, owner: &Owner, job: &JobId, live: &LiveProgress, change: &TransientChange) {
-        if !self.wanted.load(Ordering::Relaxed) {
+    pub fn push(&self, owner: &Owner, update: Update) {
+        if !self.is_wanted() {
             return;
         }
         let mut jobs = self.jobs.lock();
-        if jobs.len() >= MAX_JOBS && !jobs.contains_key(job) {
+        if jobs.len() >= MAX_JOBS && !jobs.contains_key(&update.job) {
             return;
         }
         let new = || Pending { partition: partition(owner), updates: Vec::new() };
-        let updates = &mut jobs.entry(job.clone()).or_insert_with(new).updates;
-        updates.retain(|known| mem::discriminant(&known.change) != mem::discriminant(change));
-        updates.push(Update { job: job.clone(), live: live.clone(), change: change.clone() });
+        let updates = &mut jobs.entry(update.job.clone()).or_insert_with(new).updates;
+        updates.retain(|known| mem::discriminant(&known.change) != mem::discriminant(&update.change));
+        updates.push(update);
         drop(jobs);
         self.filled.notify_one();
     }
@@ -83,15 +90,16 @@ mod tests {
 
     use super::*;
 
-    fn live(percent: f64) -> LiveProgress {
+    fn update(job: &str, percent: f64, change: TransientChange) -> Update {
         let progress = Progress { percent, ..queued("J", "alice").progress };
-        LiveProgress { attempt: 1, progress, zone: None }
+        let live = LiveProgress { attempt: 1, progress, zone: None };
+        Update { job: JobId::new(job), revision: Revision(1), live, change }
     }
 
     #[test]
     fn the_newest_of_each_kind_is_sent_and_nothing_while_nobody_is_there() {
         let (outbox, owner) = (ProgressOutbox::default(), Owner::new("alice"));
-        let push = |job: &str, percent, change| outbox.push(&owner, &JobId::new(job), &live(percent), &change);
+        let push = |job: &str, percent, change| outbox.push(&owner, update(job, percent, change));
         push("J", 1.0, TransientChange::Progress);
         assert!(outbox.take().is_empty());
         outbox.set_wanted(true);
@@ -112,7 +120,7 @@ mod tests {
         let (outbox, owner) = (ProgressOutbox::default(), Owner::new("alice"));
         outbox.set_wanted(true);
         for number in 0..MAX_JOBS + 10 {
-            outbox.push(&owner, &JobId::new(format!("J{number}")), &live(1.0), &TransientChange::Progress);
+            outbox.push(&owner, update(&format!("J{number}"), 1.0, TransientChange::Progress));
         }
         assert_eq!(outbox.take()[&partition(&owner)].len(), MAX_JOBS);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use courant_engine::hub::watch_queue::TransientChange;
 use courant_engine::view::LiveProgress;
-use courant_joblog::ids::{JobId, WorkerId};
+use courant_joblog::ids::{JobId, Revision, WorkerId};
 use courant_joblog::job::{Format, Progress, Zone};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,9 @@ pub struct ProgressMessage {
 #[derive(Debug, Serialize, Deserialize)]
 struct ProgressUpdate {
     job: String,
+    /// 0 from a server that does not say it yet.
+    #[serde(default)]
+    revision: u64,
     attempt: u32,
     progress: Progress,
     zone: Option<Zone>,
@@ -145,7 +148,7 @@ impl ProgressMessage {
 }
 
 impl ProgressUpdate {
-    fn of(Update { job, live, change }: Update) -> Option<Self> {
+    fn of(Update { job, revision, live, change }: Update) -> Option<Self> {
         let change = match change {
             TransientChange::Progress => ProgressChange::Progress,
             TransientChange::Zone(zone) => ProgressChange::Zone(zone),
@@ -154,18 +157,19 @@ impl ProgressUpdate {
             TransientChange::Position => return None,
         };
         let LiveProgress { attempt, progress, zone } = live;
-        Some(Self { job: job.to_string(), attempt, progress, zone, change })
+        Some(Self { job: job.to_string(), revision: revision.0, attempt, progress, zone, change })
     }
 }
 
 impl From<ProgressUpdate> for Update {
-    fn from(ProgressUpdate { job, attempt, progress, zone, change }: ProgressUpdate) -> Self {
+    fn from(ProgressUpdate { job, revision, attempt, progress, zone, change }: ProgressUpdate) -> Self {
         let change = match change {
             ProgressChange::Progress => TransientChange::Progress,
             ProgressChange::Zone(zone) => TransientChange::Zone(zone),
             ProgressChange::Export { format, percent } => TransientChange::Export { format, percent },
         };
-        Self { job: JobId::new(job), live: LiveProgress { attempt, progress, zone }, change }
+        let live = LiveProgress { attempt, progress, zone };
+        Self { job: JobId::new(job), revision: Revision(revision), live, change }
     }
 }
 
@@ -215,12 +219,15 @@ mod tests {
     fn progress_arrives_as_it_was_reported() {
         let live = LiveProgress { attempt: 3, progress: queued("J", "alice").progress, zone: None };
         let export = TransientChange::Export { format: Format::Json, percent: 12.0 };
-        let update = |change| Update { job: JobId::new("J"), live: live.clone(), change };
+        let update = |change| Update { job: JobId::new("J"), revision: Revision(5), live: live.clone(), change };
         let sent = vec![update(TransientChange::Progress), update(export), update(TransientChange::Position)];
         let bytes = encode(&ProgressMessage::new(ServerId(7), sent)).unwrap();
         let read: Vec<Update> = decode::<ProgressMessage>(&bytes).unwrap().into_updates().collect();
         assert_eq!(read.len(), 2, "positions are everybody's own");
-        assert!(read.iter().all(|update| update.live == live && update.job == JobId::new("J")));
+        assert!(
+            read.iter()
+                .all(|update| update.live == live && update.job == JobId::new("J") && update.revision == Revision(5))
+        );
         assert!(matches!(read[1].change, TransientChange::Export { format: Format::Json, percent } if percent == 12.0));
     }
 

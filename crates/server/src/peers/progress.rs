@@ -68,6 +68,11 @@ impl Peers {
             return;
         }
         for update in message.into_updates() {
+            let here = self.services.engine.read(|view| view.unfinished(&update.job).map(|current| current.revision));
+            if here.is_some_and(|here| here < update.revision) {
+                // What it follows has not arrived yet, for example after a pause of this server.
+                continue;
+            }
             // Of an attempt that is over, or is not known here yet, nothing is to be shown.
             self.services.engine.report(&update.job, update.live, update.change);
         }

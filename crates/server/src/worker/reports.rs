@@ -13,7 +13,7 @@ use courant_engine::large;
 use courant_engine::retry::cancelled;
 use courant_engine::view::LiveProgress;
 use courant_joblog::event::{AttemptCharge, Change};
-use courant_joblog::ids::WorkerId;
+use courant_joblog::ids::{Revision, WorkerId};
 use courant_joblog::job::{ExportState, Format, Job, JobError, KEPT_WARNINGS, Page, Progress, Stage, State};
 use courant_joblog::log::{AppendError, MAX_BLOB_BYTES};
 use courant_proto::v1;
@@ -27,6 +27,7 @@ use crate::convert;
 use crate::error::Error;
 use crate::files::JobFile;
 use crate::objects::{artifact_name, page_name};
+use crate::progress_outbox::Update;
 use crate::services::Services;
 
 /// Pages of one document.
@@ -138,8 +139,20 @@ impl Report<'_> {
             TransientChange::Progress | TransientChange::Export { .. } | TransientChange::Position => None,
         };
         let live = LiveProgress { attempt: self.attempt.number, progress, zone };
-        self.services.progress.push(&job.owner, &job.id, &live, &change);
+        self.pass_on(job, &live, &change);
         if self.services.engine.report(&job.id, live, change) { Ok(()) } else { Err(self.attempt.lease_lost().into()) }
+    }
+
+    /// Tells other servers.
+    fn pass_on(&self, job: &Job, live: &LiveProgress, change: &TransientChange) {
+        let Services { engine, progress, .. } = self.services;
+        if !progress.is_wanted() {
+            return;
+        }
+        let newest = engine.read(|view| view.unfinished(&job.id).map(|current| current.revision));
+        let revision = newest.unwrap_or(Revision::ZERO);
+        let update = Update { job: job.id.clone(), revision, live: live.clone(), change: change.clone() };
+        progress.push(&job.owner, update);
     }
 
     fn current(&self, job: &Job) -> Progress {
