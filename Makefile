@@ -141,6 +141,10 @@ test-torture: build packages ## A minute of torture, the same plan every time
 torture: build packages ## Attack a running system and check docs/guarantees.md; COURANT_TORTURE_SEED, COURANT_TORTURE_SECONDS
 	$(TARGET)/release/torture
 
+.PHONY: torture-cluster
+torture-cluster: build $(DONE)/venv packages ## The same of three servers, two bridges and three NATS servers, whose cables are pulled
+	$(TARGET)/release/torture --cluster
+
 .PHONY: cluster
 cluster: build $(DONE)/venv packages ## A cluster on this machine, parts of which are killed while it works: NATS, servers, bridges, nginx, workers
 	$(TARGET)/release/cluster

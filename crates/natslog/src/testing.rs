@@ -74,7 +74,7 @@ impl Node {
 }
 
 /// Where the server is; says what to do when it is nowhere.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("COURANT_NATS_SERVER") {
         return path.into();
     }
@@ -121,7 +121,11 @@ impl Cluster {
             let config = dir.path().join(format!("{name}.conf"));
             let cluster = if size > 1 { cluster_block(*route, routes) } else { String::new() };
             let store = dir.path().join(&name);
-            std::fs::write(&config, server_block(&name, *port, &store, sync) + &cluster + access).unwrap();
+            std::fs::write(
+                &config,
+                server_block(&name, &format!("127.0.0.1:{port}"), &store, sync) + &cluster + access,
+            )
+            .unwrap();
             Node { name, port: *port, config, running: Mutex::default() }
         });
         let cluster = Self { nodes: nodes.collect(), _dir: dir };
@@ -156,30 +160,40 @@ impl Cluster {
 
     /// A client, to look into the stream or to break it.
     pub async fn client(&self) -> async_nats::jetstream::Context {
-        let options = async_nats::ConnectOptions::with_user_and_password(USER.into(), PASSWORD.into());
-        let servers: Vec<String> = self.nodes.iter().map(Node::url).collect();
-        async_nats::jetstream::new(options.connect(servers).await.unwrap())
+        client(self.nodes.iter().map(Node::url).collect()).await.unwrap()
     }
 
     /// The node that leads the stream.
     pub async fn leader(&self, stream: &str) -> &Node {
         let context = self.client().await;
-        let name = eventually("the stream has a leader", async || {
-            let stream = context.get_stream(stream).await.ok()?;
-            stream.cached_info().cluster.as_ref()?.leader.clone()
-        });
-        let name = name.await;
+        let name = eventually("the stream has a leader", async || leader_of(&context, stream).await).await;
         self.nodes.iter().find(|node| node.name == name).unwrap()
     }
 }
 
-fn server_block(name: &str, port: u16, store: &Path, sync: Sync) -> String {
+async fn client(servers: Vec<String>) -> Result<async_nats::jetstream::Context, async_nats::ConnectError> {
+    let options = async_nats::ConnectOptions::with_user_and_password(USER.into(), PASSWORD.into());
+    Ok(async_nats::jetstream::new(options.connect(servers).await?))
+}
+
+async fn leader_of(context: &async_nats::jetstream::Context, stream: &str) -> Option<String> {
+    let stream = context.get_stream(stream).await.ok()?;
+    stream.cached_info().cluster.as_ref()?.leader.clone()
+}
+
+/// The name of the server that leads the stream, if it has a leader and one of these servers says so.
+pub async fn stream_leader(servers: Vec<String>, stream: &str) -> Option<String> {
+    leader_of(&client(servers).await.ok()?, stream).await
+}
+
+/// What the configuration of a server says of itself.
+pub fn server_block(name: &str, listen: &str, store: &Path, sync: Sync) -> String {
     let sync = match sync {
         Sync::Always => "always",
         Sync::Lazy => "2m",
     };
     format!(
-        "server_name: {name}\nlisten: 127.0.0.1:{port}\n\
+        "server_name: {name}\nlisten: {listen:?}\n\
          jetstream {{ store_dir: {store:?}, sync_interval: {sync}, max_file_store: 4GB }}\n"
     )
 }

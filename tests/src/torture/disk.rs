@@ -1,34 +1,13 @@
-//! The disk of the server: a tmpfs of its own that can be made full at any time. And its clock, which can jump.
+//! The disk of a server with the embedded log: a tmpfs of its own that can be made full at any time. And a server's clock,
+//! which can jump.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-/// Says that this process has mounts of its own.
-const OWN_MOUNTS: &str = "COURANT_TORTURE_OWN_MOUNTS";
 /// The most a disk may hold while it is not full. Memory is used only for what is there.
 const ROOM: &str = "8g";
-
-/// Starts this program again with mounts of its own, which end with it. Returns when that is not possible here, or when
-/// it has them already.
-pub fn with_own_mounts() {
-    use std::os::unix::process::CommandExt as _;
-    if std::env::var_os(OWN_MOUNTS).is_some() {
-        return;
-    }
-    for arguments in [&["--mount"][..], &["--map-root-user", "--mount"]] {
-        let mut probe = Command::new("unshare");
-        probe.args(arguments).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
-        if !probe.output().is_ok_and(|output| output.status.success()) {
-            continue;
-        }
-        let Ok(program) = std::env::current_exe() else { return };
-        let mut again = Command::new("unshare");
-        again.args(arguments).arg("--").arg(program).args(std::env::args_os().skip(1)).env(OWN_MOUNTS, "1");
-        eprintln!("torture: unshare failed: {}", again.exec());
-    }
-}
 
 /// The folder of the server's data.
 pub struct Disk {
@@ -38,10 +17,10 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes the folder, on a disk of its own if that is possible.
-    pub fn mount(path: PathBuf) -> anyhow::Result<Self> {
+    /// Makes the folder, on a disk of its own if that is wanted and possible.
+    pub fn mount(path: PathBuf, wanted: bool) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&path)?;
-        let own = std::env::var_os(OWN_MOUNTS).is_some();
+        let own = wanted && super::namespaces::has_own_mounts();
         if own {
             mount(&["-t", "tmpfs", "-o", &format!("size={ROOM}"), "tmpfs"], &path)?;
         }

@@ -2,6 +2,8 @@
 //!
 //! - [`plan`] decides from a seed what will be done; [`system`] runs the real programs behind proxies ([`proxy`]), on a
 //!   disk and with a clock of their own ([`disk`]), and does it to them.
+//! - A system has one of two shapes ([`shape`]): one server with the embedded log, or several on a log that NATS keeps
+//!   ([`nats`]), on a network whose cables can be pulled ([`network`]). Clients, workers, records and rules are the same.
 //! - [`clients`] and [`worker`] use the system and write down what they are told ([`record`], [`fact`]).
 //! - [`verify`] judges by these records alone, so it can be tested by itself and run again on a kept folder.
 //! - [`run`] puts it together; [`table`] says what came of it.
@@ -12,12 +14,16 @@
 pub mod clients;
 pub mod disk;
 pub mod fact;
+pub mod namespaces;
+pub mod nats;
+pub mod network;
 pub mod options;
 pub mod plan;
 pub mod process;
 pub mod proxy;
 pub mod record;
 pub mod run;
+pub mod shape;
 pub mod system;
 pub mod table;
 pub mod verify;
@@ -29,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use options::{Attack, Command, Options};
 use plan::Plan;
+use shape::Shape;
 use verify::{Kept, VerifyReport};
 
 /// Does what the options say.
@@ -40,7 +47,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            disk::with_own_mounts();
+            namespaces::with_own(options.attack.cluster);
             let runtime = tokio::runtime::Runtime::new()?;
             runtime.block_on(attack(&options.attack))
         }
@@ -48,7 +55,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn planned(options: &Attack) -> Plan {
-    Plan::new(options.seed, Duration::from_secs(options.seconds), options.faults)
+    Plan::new(options.seed, Duration::from_secs(options.seconds), options.faults, options.shape())
 }
 
 async fn attack(options: &Attack) -> anyhow::Result<ExitCode> {
@@ -68,13 +75,13 @@ async fn attack(options: &Attack) -> anyhow::Result<ExitCode> {
 
 fn again(folder: &Path) -> anyhow::Result<ExitCode> {
     let report: VerifyReport = verify::verify(&Kept(folder))?;
-    let (mut seed, mut seconds) = (0, 0);
+    let (mut seed, mut seconds, mut shape) = (0, 0, Shape::SINGLE);
     record::read(folder, |_, line| {
-        if let record::Record::Begin { seed: of, seconds: long } = line.record {
-            (seed, seconds) = (of, long);
+        if let record::Record::Begin { seed: of, seconds: long, cluster } = line.record {
+            (seed, seconds, shape) = (of, long, Shape::of(cluster));
         }
     })?;
-    let plan = Plan { seed, length: Duration::from_secs(seconds), faults: Vec::new() };
+    let plan = Plan { seed, shape, length: Duration::from_secs(seconds), faults: Vec::new() };
     println!("{}", table::table(&plan, &run::Ran::default(), &report, Duration::ZERO));
     if report.total() == 0 {
         return Ok(ExitCode::SUCCESS);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::plan::Faults;
+use super::shape::Shape;
 
 /// Attacks a running Courant, writes down what every client was told, and checks the guarantees from that alone
 #[derive(Parser, Debug)]
@@ -37,7 +38,7 @@ pub struct Attack {
     /// How long faults happen; the calm after them and the verdict come on top
     #[arg(long, env = "COURANT_TORTURE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
-    /// Where records and the programs' logs go; default: torture-SEED in the system's folder for temporary files
+    /// Where records and the programs' logs go; default: torture-SEED or torture-cluster-SEED in the system's folder for temporary files
     #[arg(long, env = "COURANT_TORTURE_DIR", value_name = "DIR")]
     pub folder: Option<PathBuf>,
     /// How long jobs may take to end once all is calm, in seconds
@@ -46,6 +47,9 @@ pub struct Attack {
     /// Which faults
     #[arg(long, value_enum, default_value_t = Faults::All)]
     pub faults: Faults,
+    /// Attack several servers on one log, kept by several NATS servers, instead of one server with its own
+    #[arg(long, env = "COURANT_TORTURE_CLUSTER")]
+    pub cluster: bool,
     /// Only print the plan of faults
     #[arg(long)]
     pub plan: bool,
@@ -61,8 +65,14 @@ pub struct Attack {
 }
 
 impl Attack {
+    /// What is attacked.
+    pub fn shape(&self) -> Shape {
+        Shape::of(self.cluster)
+    }
+
     /// The folder for everything.
     pub fn home(&self) -> PathBuf {
-        self.folder.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("torture-{}", self.seed)))
+        let of = if self.cluster { "-cluster" } else { "" };
+        self.folder.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("torture{of}-{}", self.seed)))
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::proxy::Proxy;
 
 /// How a program is started.
+#[derive(Clone)]
 pub struct Program {
     /// For people.
     pub name: String,
@@ -35,9 +36,14 @@ pub struct Program {
 }
 
 /// A program that is kept running.
+#[derive(Default)]
 pub struct Process {
     group: Arc<Mutex<Option<i32>>>,
     kill: Arc<Notify>,
+    /// How long it is to stay down after the next kill.
+    down: Arc<Mutex<Duration>>,
+    /// Whether it was told to end (SIGTERM).
+    told_to_end: Arc<AtomicBool>,
     pub starts: Arc<AtomicU64>,
     /// How often it ended by itself.
     pub exits: Arc<AtomicU64>,
@@ -45,16 +51,17 @@ pub struct Process {
 
 /// Between two starts, so that one that cannot start does not spin.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long a program may take to end when it is told to. Then it is killed, and that counts as an exit.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// The most that is kept of what a program prints.
 const LOG_BYTES: usize = 32 << 20;
 
 impl Process {
     /// Keeps a program running until told to stop.
     pub fn keep(program: Program, stop: CancellationToken) -> Self {
-        let process =
-            Self { group: Arc::default(), kill: Arc::default(), starts: Arc::default(), exits: Arc::default() };
-        let (group, kill) = (process.group.clone(), process.kill.clone());
-        let (starts, exits) = (process.starts.clone(), process.exits.clone());
+        let process = Self::default();
+        let (group, kill, down) = (process.group.clone(), process.kill.clone(), process.down.clone());
+        let (starts, exits, told_to_end) = (process.starts.clone(), process.exits.clone(), process.told_to_end.clone());
         tokio::spawn(async move {
             let program = Arc::new(program);
             while !stop.is_cancelled() {
@@ -69,7 +76,10 @@ impl Process {
                 *group.lock() = child.id().and_then(|id| i32::try_from(id).ok());
                 tokio::select! {
                     _ = child.wait() => {
-                        exits.fetch_add(1, Ordering::Relaxed);
+                        if !told_to_end.load(Ordering::Relaxed) {
+                            eprintln!("torture: {} ended by itself", program.name);
+                            exits.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
                     () = kill.notified() => {}
                     () = stop.cancelled() => {}
@@ -78,9 +88,11 @@ impl Process {
                     signal(-group, libc::SIGKILL);
                 }
                 let _ = child.wait().await;
+                told_to_end.store(false, Ordering::Relaxed);
                 program.proxies.iter().for_each(|proxy| proxy.aim(None));
+                let down = std::mem::take(&mut *down.lock()).max(PAUSE);
                 tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
+                    () = tokio::time::sleep(down) => {}
                     () = stop.cancelled() => {}
                 }
             }
@@ -91,6 +103,29 @@ impl Process {
     /// `kill -9`.
     pub fn kill(&self) {
         self.kill.notify_one();
+    }
+
+    /// `kill -9`, and no start for this long.
+    pub fn kill_for(&self, time: Duration) {
+        *self.down.lock() = time;
+        self.kill();
+    }
+
+    /// SIGTERM. Returns when the program has ended.
+    pub async fn stop(&self) {
+        let starts = self.starts.load(Ordering::Relaxed);
+        let Some(group) = *self.group.lock() else { return };
+        self.told_to_end.store(true, Ordering::Relaxed);
+        signal(-group, libc::SIGTERM);
+        let told = tokio::time::Instant::now();
+        while starts == self.starts.load(Ordering::Relaxed) {
+            if told.elapsed() > ENDS_WITHIN {
+                eprintln!("torture: a program did not end within {ENDS_WITHIN:?} of SIGTERM");
+                self.exits.fetch_add(1, Ordering::Relaxed);
+                return self.kill();
+            }
+            tokio::time::sleep(PAUSE / 4).await;
+        }
     }
 
     /// SIGSTOP or SIGCONT.

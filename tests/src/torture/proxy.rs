@@ -1,6 +1,6 @@
 //! A TCP proxy between all parties, with everything networks do to connections.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,12 @@ pub struct Proxy {
 impl Proxy {
     /// Opens a proxy; its target is not known yet.
     pub async fn open() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::open_at(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// Opens one at this address.
+    pub async fn open_at(address: Ipv4Addr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await?;
         let proxy = Self {
             address: listener.local_addr()?,
             condition: watch::Sender::new(LinkCondition::Normal),
@@ -64,6 +69,11 @@ impl Proxy {
     /// Where new connections go; to nowhere while the target is down.
     pub fn aim(&self, target: Option<SocketAddr>) {
         *self.target.lock() = target;
+    }
+
+    /// Whether what is behind it is there.
+    pub fn has_target(&self) -> bool {
+        self.target.lock().is_some()
     }
 
     /// Changes how the link is.

@@ -92,7 +92,12 @@ pub enum Closed {
 #[serde(tag = "k", rename_all = "kebab-case")]
 pub enum Record {
     /// The run begins.
-    Begin { seed: u64, seconds: u64 },
+    Begin {
+        seed: u64,
+        seconds: u64,
+        #[serde(default)]
+        cluster: bool,
+    },
     /// The tool did something to the system.
     Fault { what: String },
     /// The run came to its end, so that what ought to be there by then can be asked for.
@@ -115,8 +120,15 @@ pub enum Record {
     Kept { user: String, job: String },
     /// A batch as it was read at the end: jobs in all, succeeded, failed, cancelled.
     Batch { user: String, batch: String, counts: [i32; 4], complete: bool },
-    /// A state of a job in an answer.
-    Read { user: String, via: Via, call: String, fact: Fact },
+    /// A state of a job in an answer, and the server that gave it; none where that is not known.
+    Read {
+        user: String,
+        via: Via,
+        call: String,
+        #[serde(default)]
+        server: Option<usize>,
+        fact: Fact,
+    },
     /// A call on a stranger's job.
     Probe { user: String, via: Via, call: String, job: String, outcome: Outcome },
     /// A watch was asked for; `last` when it is to reach the very end.

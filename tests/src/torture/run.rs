@@ -1,5 +1,6 @@
 //! A run: start, chaos, calm, the last look at everything.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clients::audit;
+use super::clients::endpoints::Endpoints;
 use super::clients::grpc::{Grpc, timely};
 use super::clients::hostile::Hostile;
 use super::clients::meddle::Meddler;
@@ -21,7 +23,7 @@ use super::clients::submit::Submitter;
 use super::clients::watch::Watcher;
 use super::clients::{USERS, User, World};
 use super::options::Attack;
-use super::plan::{Fault, Link, Plan, WORKERS, Who};
+use super::plan::{Fault, Plan, WORKERS, Who};
 use super::record::{Folder, Record, RecordWriter, Scope, Via};
 use super::system::{Binaries, System};
 use super::verify::watches::ADMIN;
@@ -69,9 +71,13 @@ pub async fn attack(options: &Attack, plan: &Plan, home: &Path) -> anyhow::Resul
     }
     clear(home)?;
     let folder = Folder::create(&home.join(RECORDS))?;
-    let system = Arc::new(System::start(home, &binaries, &stop).await?);
+    let system = Arc::new(System::start(home, &binaries, plan.shape, &stop).await?);
     let mut run = Run::new(plan.seed, &folder, system, Duration::from_secs(options.calm))?;
-    run.writer.write(Record::Begin { seed: plan.seed, seconds: plan.length.as_secs() });
+    run.writer.write(Record::Begin {
+        seed: plan.seed,
+        seconds: plan.length.as_secs(),
+        cluster: plan.shape.is_cluster(),
+    });
     run.wait_for_the_system().await?;
     run.start_clients()?;
     let interrupted = tokio::select! {
@@ -86,15 +92,17 @@ pub async fn attack(options: &Attack, plan: &Plan, home: &Path) -> anyhow::Resul
 
 /// Removes what another run has left.
 fn clear(home: &Path) -> anyhow::Result<()> {
-    for name in ["data", RECORDS] {
+    for name in ["data", "servers", "nats", "objects", RECORDS] {
         match std::fs::remove_dir_all(home.join(name)) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("{} cannot be emptied", home.display())),
         }
     }
-    for name in ["courant-server.log", "courant-bridge.log", "courant-pdf-worker.log"] {
-        let _ = std::fs::remove_file(home.join(name));
+    for entry in std::fs::read_dir(home).into_iter().flatten().flatten() {
+        if entry.path().extension().is_some_and(|end| end == "log") {
+            std::fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -109,7 +117,7 @@ async fn all_gone(clients: &mut JoinSet<()>, patience: Duration) {
 
 /// Drains a worker for some time, as an operator would.
 async fn drain(world: Arc<World>, worker_id: String, time: Duration) {
-    let Ok(grpc) = Grpc::new(world.grpc, &world.admin) else { return };
+    let Ok(grpc) = Grpc::new(&world.grpc, &world.admin) else { return };
     let mut client = AdminServiceClient::new(grpc.channel());
     let request = DrainWorkerRequest { worker_id: worker_id.clone() };
     let _ = timely(async { client.drain_worker(grpc.with(request)).await }).await;
@@ -119,7 +127,7 @@ async fn drain(world: Arc<World>, worker_id: String, time: Duration) {
 
 async fn resume(world: &World, worker_id: &str) {
     for _ in 0..10 {
-        let Ok(grpc) = Grpc::new(world.grpc, &world.admin) else { return };
+        let Ok(grpc) = Grpc::new(&world.grpc, &world.admin) else { return };
         let mut client = AdminServiceClient::new(grpc.channel());
         let request = ResumeWorkerRequest { worker_id: worker_id.to_owned() };
         match timely(async { client.resume_worker(grpc.with(request)).await }).await {
@@ -137,8 +145,8 @@ impl Run {
         let world = Arc::new(World {
             seed,
             folder: folder.clone(),
-            grpc: system.address(Link::Clients),
-            http: system.address(Link::Browsers),
+            grpc: Endpoints::new(system.for_clients()),
+            http: Endpoints::new(system.for_browsers()),
             users: USERS.iter().map(|name| user(name, &[])).collect::<anyhow::Result<_>>()?,
             admin: user(ADMIN, &[Role::Admin])?,
             calm: CancellationToken::new(),
@@ -150,9 +158,15 @@ impl Run {
 
     async fn wait_for_the_system(&self) -> anyhow::Result<()> {
         let until = Instant::now() + START;
-        let ready = format!("http://{}/readyz", self.world.http);
+        let ready = async |at: &SocketAddr| {
+            reqwest::get(format!("http://{at}/readyz")).await.is_ok_and(|answer| answer.status().is_success())
+        };
         while Instant::now() < until {
-            if reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
+            let mut all = self.system.all_serve();
+            for bridge in self.world.http.all() {
+                all = all && ready(bridge).await;
+            }
+            if all {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -161,18 +175,19 @@ impl Run {
     }
 
     fn start_clients(&mut self) -> anyhow::Result<()> {
+        let servers = Endpoints::new(self.system.for_workers());
         for number in 0..WORKERS {
             let id = format!("worker-{number}");
             let (blow, blows) = mpsc::channel(4);
             let token = self.system.token(&id, &[Role::Worker])?;
-            let place = Workplace { address: self.system.address(Link::Workers), token, seed: self.world.seed };
+            let place = Workplace { servers: servers.clone(), token, seed: self.world.seed };
             let worker = Worker::new(&id, place, &self.world.folder, blows)?;
             self.tasks.spawn(worker.run(self.world.over.clone()));
             self.workers.push(blow);
         }
         let id = "frozen";
         let token = self.system.token(id, &[Role::Worker])?;
-        let place = Workplace { address: self.system.address(Link::Workers), token, seed: self.world.seed };
+        let place = Workplace { servers, token, seed: self.world.seed };
         self.tasks.spawn(Frozen::new(id, place, &self.world.folder)?.run(self.world.calm.clone()));
         let mallory = User::new("mallory", self.system.token("mallory", &[])?);
         self.callers.spawn(Hostile::new(&self.world, &mallory)?.run());
@@ -222,12 +237,8 @@ impl Run {
     }
 
     fn inject(&mut self, fault: Fault, lasting: &mut JoinSet<()>) {
-        match fault {
-            Fault::Full(_, _) if !self.system.disk.own => return self.skip("full disks: no mounts of one's own here"),
-            Fault::Jump(_) if !self.system.clock.can_jump() => {
-                return self.skip("clock jumps: libfaketime is not installed");
-            }
-            _ => {}
+        if let Some(lack) = self.system.lacks(fault) {
+            return self.skip(lack);
         }
         self.writer.write(Record::Fault { what: fault.to_string() });
         if let Fault::Drain(worker, time) = fault {

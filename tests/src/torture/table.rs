@@ -11,13 +11,14 @@ use super::verify::{Rule, VerifyReport};
 pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> String {
     let seen = &report.seen;
     let fault = |word: &str| seen.faults.get(word).copied().unwrap_or(0);
-    let network = ["cut", "stall", "delay", "trickle", "refuse"].map(fault).iter().sum();
-    let columns: [(&str, u64); 20] = [
+    let network = ["cut", "stall", "delay", "trickle", "refuse", "unplug"].map(fault).iter().sum();
+    let columns: [(&str, u64); 21] = [
         ("seed", plan.seed),
         ("seconds", plan.length.as_secs()),
         ("took", took.as_secs()),
-        ("kills", fault("kill")),
+        ("kills", fault("kill") + fault("down") + fault("stop")),
         ("pauses", fault("pause")),
+        ("quorum lost", fault("quorum-loss")),
         ("network", network),
         ("full disks", fault("full-disk")),
         ("clock jumps", fault("jump")),
@@ -35,7 +36,7 @@ pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> S
         ("violations", report.total()),
     ];
     let widths = columns.map(|(name, value)| name.len().max(value.to_string().len()));
-    let row = |cells: [String; 20]| {
+    let row = |cells: [String; 21]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:>width$} |"));
         format!("|{}\n", cells.collect::<String>())
     };
@@ -59,7 +60,8 @@ pub fn violations(plan: &Plan, home: &Path, report: &VerifyReport) -> String {
     let (seed, seconds) = (plan.seed, plan.length.as_secs());
     text += &format!("\nrecords, data and logs: {}\n", home.display());
     text += &format!("judge them again:  torture verify {}\n", home.join(super::run::RECORDS).display());
-    text + &format!("the same plan:     COURANT_TORTURE_SEED={seed} COURANT_TORTURE_SECONDS={seconds} make torture\n")
+    let target = if plan.shape.is_cluster() { "torture-cluster" } else { "torture" };
+    text + &format!("the same plan:     COURANT_TORTURE_SEED={seed} COURANT_TORTURE_SECONDS={seconds} make {target}\n")
 }
 
 /// One line that says how many promises held: what CI counts.

@@ -38,7 +38,7 @@ pub async fn all_ended(world: &World, until: Instant) -> bool {
 }
 
 async fn unfinished(world: &World) -> Option<usize> {
-    let grpc = Grpc::new(world.grpc, &world.admin).ok()?;
+    let grpc = Grpc::new(&world.grpc, &world.admin).ok()?;
     let states = vec![1, 2, 3];
     let request = ListJobsRequest { owner: "-".to_owned(), page_size: 1000, states, ..ListJobsRequest::default() };
     let answer = timely(async { grpc.client().list_jobs(grpc.with(request)).await }).await.ok()?;
@@ -50,7 +50,7 @@ async fn unfinished(world: &World) -> Option<usize> {
 /// `patience` is how long a history may take that does not come to its end.
 pub async fn read_all(world: &Arc<World>, writer: &RecordWriter, results: &RecordWriter, patience: Duration) {
     for user in &world.users {
-        let Ok(grpc) = Grpc::new(world.grpc, user) else { continue };
+        let Ok(grpc) = Grpc::new(&world.grpc, user) else { continue };
         finish_removals(&grpc, user, writer).await;
         let mut all = user.all.lock().clone();
         all.retain(|(job, _)| !user.deleted.lock().contains(job));
@@ -133,13 +133,14 @@ async fn read_batch(grpc: &Grpc, user: &User, batch: &str, writer: &RecordWriter
 }
 
 async fn read_results(world: &World, user: &User, grpc: &Grpc, job: &str, writer: &RecordWriter) {
-    let request = GetJobRequest { job_id: job.to_owned() };
-    let answer = timely(async { grpc.client().get_job(grpc.with(request)).await });
+    let (server, request) = (grpc.turn(), GetJobRequest { job_id: job.to_owned() });
+    let answer = timely(async { grpc.client_of(server).get_job(grpc.with(request)).await });
     let Ok(Some(state)) = answer.await.map(|answer| answer.into_inner().job) else { return };
     writer.write(Record::Read {
         user: user.name.clone(),
         via: Via::Grpc,
         call: "get".to_owned(),
+        server: Some(server),
         fact: fact::of_job(&state),
     });
     let read = document(grpc, job).await.unwrap_or_else(|error| error);
@@ -219,7 +220,7 @@ async fn sha<T>(mut stream: Streaming<T>, chunk: impl Fn(T) -> Option<Bytes>) ->
 }
 
 async fn over_http_of(world: &World, user: &User, job: &str, format: ResultFormat) -> Result<String, String> {
-    let url = format!("http://{}/v1/jobs/{job}/results/{}", world.http, fact::format(format));
+    let url = format!("http://{}/v1/jobs/{job}/results/{}", world.http.any(), fact::format(format));
     let answer = reqwest::Client::new().get(url).bearer_auth(&user.token).send().await;
     let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
     Ok(hex(&Sha256::digest(answer.bytes().await.map_err(|error| error.to_string())?)))

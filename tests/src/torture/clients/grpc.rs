@@ -14,15 +14,17 @@ use tonic_types::StatusExt as _;
 use super::super::fact;
 use super::super::record::Scope;
 use super::User;
+use super::endpoints::Endpoints;
 use super::steps::Step;
 
 /// The longest a call may take.
 pub const CALL: Duration = Duration::from_secs(6);
 
-/// A client of the server.
+/// A client of all servers.
 #[derive(Clone)]
 pub struct Grpc {
-    channel: Channel,
+    channels: Vec<Channel>,
+    servers: Endpoints,
     token: MetadataValue<Ascii>,
 }
 
@@ -47,17 +49,29 @@ pub async fn timely<T>(call: impl Future<Output = Result<T, Status>>) -> Result<
 }
 
 impl Grpc {
-    pub fn new(address: SocketAddr, user: &User) -> anyhow::Result<Self> {
-        Ok(Self { channel: channel(address)?, token: format!("Bearer {}", user.token).parse()? })
+    pub fn new(servers: &Endpoints, user: &User) -> anyhow::Result<Self> {
+        let channels = servers.all().iter().map(|address| channel(*address)).collect::<anyhow::Result<_>>()?;
+        Ok(Self { channels, servers: servers.clone(), token: format!("Bearer {}", user.token).parse()? })
     }
 
+    /// A client of the next server.
     pub fn client(&self) -> JobServiceClient<Channel> {
-        JobServiceClient::new(self.channel.clone())
+        self.client_of(self.turn())
     }
 
-    /// The connection, for other services.
+    /// A client of this server.
+    pub fn client_of(&self, server: usize) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channels[server].clone())
+    }
+
+    /// The number of the next server.
+    pub fn turn(&self) -> usize {
+        self.servers.turn()
+    }
+
+    /// The connection to the next server, for other services.
     pub fn channel(&self) -> Channel {
-        self.channel.clone()
+        self.channels[self.turn()].clone()
     }
 
     /// A request with the token.

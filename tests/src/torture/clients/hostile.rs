@@ -42,7 +42,7 @@ impl Hostile {
     /// With a token like any other.
     pub fn new(world: &Arc<World>, user: &Arc<User>) -> anyhow::Result<Self> {
         let rng = super::super::plan::rng(world.seed, "hostile");
-        Ok(Self { rng, grpc: Grpc::new(world.grpc, user)?, world: world.clone(), user: user.clone() })
+        Ok(Self { rng, grpc: Grpc::new(&world.grpc, user)?, world: world.clone(), user: user.clone() })
     }
 
     /// Attacks until it is calm.
@@ -65,7 +65,7 @@ impl Hostile {
             1 => self.unfinished_submits().await,
             2 => self.watches().await,
             3 => self.uploads_given_up().await?,
-            4 => silent_connections(&[self.world.grpc, self.world.http]).await,
+            4 => silent_connections(&[self.world.grpc.any(), self.world.http.any()]).await,
             5 => self.topics().await?,
             _ => self.bad_tokens().await?,
         }
@@ -139,7 +139,7 @@ impl Hostile {
     async fn topics(&self) -> anyhow::Result<()> {
         let mut sockets = Vec::new();
         for socket in 0..4 {
-            let (mut stream, _) = connect_async(format!("ws://{}/ws", self.world.http)).await?;
+            let (mut stream, _) = connect_async(format!("ws://{}/ws", self.world.http.any())).await?;
             stream.send(Message::text(json!({"id": 1, "type": "auth", "token": self.user.token}).to_string())).await?;
             for topic in 0..128 {
                 let topic = format!("batch/{socket}-{topic}");
@@ -155,7 +155,7 @@ impl Hostile {
     }
 
     async fn bad_tokens(&self) -> anyhow::Result<()> {
-        let url = format!("http://{}/v1/jobs", self.world.http);
+        let url = format!("http://{}/v1/jobs", self.world.http.any());
         let web = reqwest::Client::builder().timeout(HELD).build()?;
         for number in 0..MANY {
             let _ = web.get(&url).bearer_auth(format!("a.b.{number}")).send().await;

@@ -35,7 +35,7 @@ impl Meddler {
         Ok(Self {
             rng: super::super::plan::rng(world.seed, &name),
             writer: world.folder.writer(&name)?,
-            grpc: Grpc::new(world.grpc, user)?,
+            grpc: Grpc::new(&world.grpc, user)?,
             web: reqwest::Client::builder().timeout(CALL).build()?,
             world: world.clone(),
             user: user.clone(),
@@ -63,34 +63,40 @@ impl Meddler {
         }
     }
 
-    fn read(&self, call: &str, via: Via, fact: Fact) {
-        self.writer.write(Record::Read { user: self.user.name.clone(), via, call: call.to_owned(), fact });
+    fn read(&self, call: &str, via: Via, server: Option<usize>, fact: Fact) {
+        self.writer.write(Record::Read { user: self.user.name.clone(), via, call: call.to_owned(), server, fact });
     }
 
-    fn answered(&self, call: &str, job: Option<Job>) {
+    fn answered(&self, call: &str, server: usize, job: Option<Job>) {
         if let Some(job) = job {
-            self.read(call, Via::Grpc, fact::of_job(&job));
+            self.read(call, Via::Grpc, Some(server), fact::of_job(&job));
         }
     }
 
     async fn get(&self, job: &str) {
+        let server = self.grpc.turn();
         let request = GetJobRequest { job_id: job.to_owned() };
-        if let Ok(answer) = timely(async { self.grpc.client().get_job(self.grpc.with(request)).await }).await {
-            self.answered("get", answer.into_inner().job);
+        if let Ok(answer) = timely(async { self.grpc.client_of(server).get_job(self.grpc.with(request)).await }).await {
+            self.answered("get", server, answer.into_inner().job);
         }
     }
 
     async fn cancel(&self, job: &str) {
+        let server = self.grpc.turn();
         let request = CancelJobRequest { job_id: job.to_owned() };
-        if let Ok(answer) = timely(async { self.grpc.client().cancel_job(self.grpc.with(request)).await }).await {
-            self.answered("cancel", answer.into_inner().job);
+        if let Ok(answer) =
+            timely(async { self.grpc.client_of(server).cancel_job(self.grpc.with(request)).await }).await
+        {
+            self.answered("cancel", server, answer.into_inner().job);
         }
     }
 
     async fn retry(&self, job: &str) {
+        let server = self.grpc.turn();
         let request = RetryJobRequest { job_id: job.to_owned(), password: None };
-        if let Ok(answer) = timely(async { self.grpc.client().retry_job(self.grpc.with(request)).await }).await {
-            self.answered("retry", answer.into_inner().job);
+        if let Ok(answer) = timely(async { self.grpc.client_of(server).retry_job(self.grpc.with(request)).await }).await
+        {
+            self.answered("retry", server, answer.into_inner().job);
         }
     }
 
@@ -115,20 +121,24 @@ impl Meddler {
     }
 
     async fn list(&self) {
+        let server = self.grpc.turn();
         let request = ListJobsRequest { page_size: 20, ..ListJobsRequest::default() };
-        if let Ok(answer) = timely(async { self.grpc.client().list_jobs(self.grpc.with(request)).await }).await {
-            answer.into_inner().jobs.into_iter().for_each(|job| self.answered("list", Some(job)));
+        if let Ok(answer) = timely(async { self.grpc.client_of(server).list_jobs(self.grpc.with(request)).await }).await
+        {
+            answer.into_inner().jobs.into_iter().for_each(|job| self.answered("list", server, Some(job)));
         }
     }
 
     async fn over_http(&self, method: &str, path: &str, call: &str) {
         let Ok(body) = self.ask(method, path).await else { return };
+        // Which one a bridge has asked it does not say.
+        let server = self.world.grpc.only();
         let jobs = [&body["job"]].into_iter().chain(body["jobs"].as_array().into_iter().flatten());
-        jobs.filter_map(fact::of_json).for_each(|fact| self.read(call, Via::Http, fact));
+        jobs.filter_map(fact::of_json).for_each(|fact| self.read(call, Via::Http, server, fact));
     }
 
     async fn ask(&self, method: &str, path: &str) -> Result<Value, String> {
-        let url = format!("http://{}{path}", self.world.http);
+        let url = format!("http://{}{path}", self.world.http.any());
         let request = if method == "GET" { self.web.get(url) } else { self.web.post(url) };
         let answer = request.bearer_auth(&self.user.token).send().await.map_err(|_| String::new())?;
         let body: Value = answer.json().await.map_err(|_| String::new())?;

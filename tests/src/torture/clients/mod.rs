@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod browser;
+pub mod endpoints;
 pub mod grpc;
 pub mod hostile;
 pub mod meddle;
@@ -11,13 +12,13 @@ pub mod watch;
 pub mod ws;
 
 use std::collections::{HashSet, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::endpoints::Endpoints;
 use super::record::{Folder, Outcome};
 
 /// Users that submit.
@@ -33,10 +34,10 @@ pub struct World {
     pub seed: u64,
     /// Where records go.
     pub folder: Arc<Folder>,
-    /// The server's address.
-    pub grpc: SocketAddr,
-    /// The bridge's address.
-    pub http: SocketAddr,
+    /// The servers.
+    pub grpc: Endpoints,
+    /// The bridges.
+    pub http: Endpoints,
     /// Everybody who submits.
     pub users: Vec<Arc<User>>,
     pub admin: Arc<User>,

@@ -48,11 +48,11 @@ impl Watch {
         interval: Duration,
     ) -> Result<Self, Closed> {
         if via == Via::Grpc {
-            let grpc = Grpc::new(world.grpc, user).map_err(|_| Closed::Lost)?;
+            let grpc = Grpc::new(&world.grpc, user).map_err(|_| Closed::Lost)?;
             let opened = grpc::Watch::open(&grpc, scope, cursor, interval).await;
             return opened.map(|watch| Self::Grpc(Box::new(watch))).map_err(|status| refused(reason(&status)));
         }
-        let at = world.http;
+        let at = world.http.any();
         let opened = async {
             match via {
                 Via::Sse => {

@@ -52,7 +52,7 @@ impl Submitter {
         Ok(Self {
             rng: super::super::plan::rng(world.seed, &name),
             writer: world.folder.writer(&name)?,
-            grpc: Grpc::new(world.grpc, user)?,
+            grpc: Grpc::new(&world.grpc, user)?,
             web: reqwest::Client::builder().timeout(CALL).build()?,
             world: world.clone(),
             user: user.clone(),
@@ -179,7 +179,8 @@ impl Submitter {
 
     async fn over_http(&self, submission: &Submission, bytes: &[u8]) -> Result<(String, String), String> {
         let formats: Vec<_> = submission.formats.iter().map(|format| super::super::fact::format(*format)).collect();
-        let mut url = reqwest::Url::parse(&format!("http://{}/v1/jobs", self.world.http)).map_err(|_| String::new())?;
+        let mut url =
+            reqwest::Url::parse(&format!("http://{}/v1/jobs", self.world.http.any())).map_err(|_| String::new())?;
         url.query_pairs_mut()
             .append_pair("requestId", &submission.request)
             .append_pair("name", &submission.filename)

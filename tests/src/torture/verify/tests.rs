@@ -127,7 +127,7 @@ fn clean() -> Written {
     let job = || "J".to_owned();
     let read = |rev: usize| {
         let (user, call) = ("ann".to_owned(), "get".to_owned());
-        Record::Read { user, via: Via::Http, call, fact: story[rev].clone() }
+        Record::Read { user, via: Via::Http, call, server: Some(0), fact: story[rev].clone() }
     };
     let (user, request) = (|| "ann".to_owned(), || "r1".to_owned());
     let submit = |outcome, job: &str| Record::Submit {
@@ -162,7 +162,7 @@ fn clean() -> Written {
             read: "abc".to_owned(),
         },
     ];
-    let run = vec![Record::Begin { seed: 1, seconds: 1 }, Record::End];
+    let run = vec![Record::Begin { seed: 1, seconds: 1, cluster: false }, Record::End];
     Written(vec![("audit", audit), ("calls", calls), ("run", run), ("watch", watch), ("worker", work())])
 }
 

@@ -53,7 +53,7 @@ impl Frozen {
         let (worker_id, kinds) = (self.id.clone(), vec![KIND.to_owned()]);
         let hello = Hello { worker_id, kinds, slots: SLOTS, software: "torture".into(), ..Hello::default() };
         out.send(WorkRequest { message: Some(Out::Hello(hello)) }).await?;
-        let mut client = WorkerServiceClient::new(channel(self.place.address)?);
+        let mut client = WorkerServiceClient::new(channel(self.place.servers.any())?);
         let mut request = Request::new(ReceiverStream::new(outbound));
         request.metadata_mut().insert("authorization", format!("Bearer {}", self.place.token).parse()?);
         let inbound = timeout(CALL, client.work(request)).await??.into_inner();

@@ -7,6 +7,7 @@ mod script;
 pub use script::page_text;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Streaming};
 
+use super::clients::endpoints::Endpoints;
 use super::clients::grpc::{CALL, channel};
 use super::fact::{KIND, format as format_name};
 use super::record::{Folder, Record, RecordWriter};
@@ -93,7 +95,7 @@ pub enum WorkerFault {
 /// Where a worker works.
 #[derive(Clone)]
 pub struct Workplace {
-    pub address: std::net::SocketAddr,
+    pub servers: Endpoints,
     pub token: String,
     /// The seed of the run.
     pub seed: u64,
@@ -106,6 +108,10 @@ pub struct Worker {
     id: String,
     place: Workplace,
     token: MetadataValue<Ascii>,
+    /// Of each server.
+    clients: Vec<WorkerServiceClient<Channel>>,
+    /// The one that it has its stream with.
+    server: watch::Sender<usize>,
     rng: Rng,
     writer: RecordWriter,
     held: HashMap<Key, Held>,
@@ -152,7 +158,10 @@ impl Worker {
         folder: &Arc<Folder>,
         blows: mpsc::Receiver<WorkerFault>,
     ) -> anyhow::Result<Self> {
+        let client = |address: &SocketAddr| Ok(WorkerServiceClient::new(channel(*address)?));
         Ok(Self {
+            clients: place.servers.all().iter().map(client).collect::<anyhow::Result<_>>()?,
+            server: watch::Sender::new(0),
             id: id.to_owned(),
             token: format!("Bearer {}", place.token).parse()?,
             rng: super::plan::rng(place.seed, id),
@@ -181,10 +190,6 @@ impl Worker {
         }
     }
 
-    fn client(&self) -> anyhow::Result<WorkerServiceClient<Channel>> {
-        Ok(WorkerServiceClient::new(channel(self.place.address)?))
-    }
-
     async fn session(&mut self) {
         let (out, outbound) = mpsc::channel(64);
         // What it has not accepted it does not work on.
@@ -194,7 +199,10 @@ impl Worker {
         let hello =
             Hello { worker_id, kinds, slots: SLOTS, in_flight, software, takes_parts: true, resends_reports: false };
         let _ = out.send(WorkRequest { message: Some(Out::Hello(hello)) }).await;
-        let Ok(mut client) = self.client() else { return };
+        // Its calls go where its stream is, as the SDK's do.
+        let server = self.place.servers.turn();
+        self.server.send_replace(server);
+        let mut client = self.clients[server].clone();
         let mut request = Request::new(ReceiverStream::new(outbound));
         request.metadata_mut().insert("authorization", self.token.clone());
         let Ok(Ok(inbound)) = timeout(CALL, client.work(request)).await else { return };
@@ -311,7 +319,6 @@ impl Worker {
     }
 
     fn begin(&mut self, key: Key, assignment: Assignment) {
-        let Ok(client) = self.client() else { return };
         let (cancel, parts) = (CancellationToken::new(), watch::Sender::default());
         let script = script::Script {
             key: key.clone(),
@@ -321,7 +328,8 @@ impl Worker {
             ),
             assignment,
             reports: self.reports.0.clone(),
-            client,
+            clients: self.clients.clone(),
+            server: self.server.subscribe(),
             token: self.token.clone(),
             writer: self.writer.clone(),
             worker: self.id.clone(),

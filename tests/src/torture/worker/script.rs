@@ -34,7 +34,10 @@ pub(super) struct Script {
     pub rng: Rng,
     pub assignment: Assignment,
     pub reports: mpsc::Sender<(Key, Out)>,
-    pub client: WorkerServiceClient<Channel>,
+    /// Of each server.
+    pub clients: Vec<WorkerServiceClient<Channel>>,
+    /// The one that its worker has its stream with.
+    pub server: watch::Receiver<usize>,
     pub token: MetadataValue<Ascii>,
     pub writer: RecordWriter,
     pub worker: String,
@@ -204,7 +207,8 @@ impl Script {
             let parts = parts.map(|part| WriteArtifactRequest { part: Some(part) });
             let mut request = Request::new(tokio_stream::iter(parts));
             request.metadata_mut().insert("authorization", self.token.clone());
-            match timeout(CALL, self.client.write_artifact(request)).await {
+            let server = *self.server.borrow();
+            match timeout(CALL, self.clients[server].write_artifact(request)).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(status)) if matches!(status.code(), Code::Aborted | Code::NotFound) => return Err(Over),
                 Ok(Err(_)) | Err(_) => self.rest(50, 400).await,
