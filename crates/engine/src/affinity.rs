@@ -2,41 +2,76 @@
 //! all reach for the same one, all but one have worked in vain.
 //!
 //! A job is for the server that wins it by weighted rendezvous hashing: each server draws a number from its own id and the job's, weighted by
-//! how many slots it has free for that kind. All servers see nearly the same free slots, so nearly always exactly one of them holds a
-//! job to be its own, and it changes for few jobs when a slot is taken. What nobody takes for a while, whoever can takes.
+//! how many slots its workers have for that kind, busy or not. All servers know the same slots, so exactly one of them holds a job to be its own.
+//! (With free slots as weights a tenth of all claims were lost while servers are busy: they learn of starts and ends at different moments.) What was left to others and is not taken for a while, whoever
+//! can takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use courant_joblog::ids::JobId;
-use tokio::time::Duration;
+use courant_joblog::job::Job;
+use tokio::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::clock::Moment;
-use crate::view::CurrentJob;
-
-/// After this long any server takes a job: the one it is for may be stuck, or see other free slots.
+/// So long after a server could have taken a job and left it to another, it takes it: the other may be stuck, or see other free
+/// slots. How long the job has waited says nothing: where many wait, all of them have waited for longer.
 pub const ANYBODYS_AFTER: Duration = Duration::from_millis(250);
+/// Jobs that are remembered as left to others.
+const REMEMBERED: usize = 4_096;
+/// Where claims take long, so many times as long as one.
+const CLAIMS: u32 = 4;
+/// But never longer than this.
+const AT_MOST: Duration = Duration::from_secs(5);
+/// What was not looked at for so long is not remembered when there is no room.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 
 /// How servers divide the jobs that wait.
 #[derive(Clone, Debug)]
 pub struct Affinity {
-    /// The id of the server that asks, which is one of those in `free` while it has free slots.
+    /// The id of the server that asks.
     pub server: u64,
-    /// Free slots of each server with some, this one too, of each kind.
-    pub free: BTreeMap<Box<str>, BTreeMap<u64, u32>>,
+    /// Slots of each server that takes jobs, this one too, of each kind.
+    pub slots: BTreeMap<Box<str>, BTreeMap<u64, u32>>,
 }
 
 impl Affinity {
     /// Whether a job is for this server.
     pub fn is_ours(&self, kind: &str, job: &JobId) -> bool {
-        let Some(servers) = self.free.get(kind) else { return true };
+        let Some(servers) = self.slots.get(kind) else { return true };
         let drawn = servers.iter().map(|(server, slots)| (draw(*server, *slots, job), *server));
         drawn.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).is_none_or(|(_, server)| server == self.server)
     }
+}
 
-    /// Whether a job has waited so long that it is anybody's.
-    pub fn is_anybodys(current: &CurrentJob, now: Moment) -> bool {
-        u128::from(now.ms_since(current.since)) >= ANYBODYS_AFTER.as_millis()
+/// How long jobs are left to others, given how long a claim takes: one that is under way at another server is no job to take.
+pub fn anybodys_after(claim: Duration) -> Duration {
+    (claim * CLAIMS).clamp(ANYBODYS_AFTER, AT_MOST)
+}
+
+/// Jobs that this server could have taken, and left to others.
+#[derive(Debug, Default)]
+pub struct LeftToOthers(HashMap<(JobId, u32), Left>);
+
+#[derive(Debug)]
+struct Left {
+    since: Instant,
+    seen: Instant,
+}
+
+impl LeftToOthers {
+    /// Whether a job was left to others for so long (`after`) that it is anybody's. If it was not left before, it is now.
+    pub fn is_anybodys(&mut self, job: &Job, now: Instant, after: Duration) -> bool {
+        // After an attempt it is somebody's again.
+        let key = (job.id.clone(), job.attempt);
+        if self.0.len() >= REMEMBERED && !self.0.contains_key(&key) {
+            self.0.retain(|_, left| now.duration_since(left.seen) < FORGOTTEN_AFTER);
+            if self.0.len() >= REMEMBERED {
+                self.0.clear();
+            }
+        }
+        let left = self.0.entry(key).or_insert(Left { since: now, seen: now });
+        left.seen = now;
+        now.duration_since(left.since) >= after
     }
 }
 
@@ -50,9 +85,10 @@ fn draw(server: u64, slots: u32, job: &JobId) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::queued;
 
     fn affinity(server: u64, free: &[(u64, u32)]) -> Affinity {
-        Affinity { server, free: [("pdf".into(), free.iter().copied().collect())].into() }
+        Affinity { server, slots: [("pdf".into(), free.iter().copied().collect())].into() }
     }
 
     fn ours(affinity: &Affinity) -> Vec<usize> {
@@ -80,6 +116,43 @@ mod tests {
         let lost = before.iter().filter(|job| after.binary_search(job).is_err()).count();
         assert_eq!(lost, 0, "whose share grows loses none");
         assert!(after.len() - before.len() < 600, "{} of {}", after.len(), before.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_is_anybodys_some_time_after_it_was_left_and_not_after_it_was_submitted() {
+        let mut left = LeftToOthers::default();
+        let (old, mut again) = (queued("old", "alice"), queued("again", "alice"));
+        tokio::time::advance(10 * ANYBODYS_AFTER).await;
+        assert!(!left.is_anybodys(&old, Instant::now(), ANYBODYS_AFTER), "nobody has had the time to take it");
+        tokio::time::advance(ANYBODYS_AFTER / 2).await;
+        assert!(
+            !left.is_anybodys(&old, Instant::now(), ANYBODYS_AFTER)
+                && !left.is_anybodys(&again, Instant::now(), ANYBODYS_AFTER)
+        );
+        tokio::time::advance(ANYBODYS_AFTER / 2).await;
+        assert!(
+            left.is_anybodys(&old, Instant::now(), ANYBODYS_AFTER)
+                && !left.is_anybodys(&again, Instant::now(), ANYBODYS_AFTER)
+        );
+        tokio::time::advance(ANYBODYS_AFTER).await;
+        again.attempt += 1;
+        assert!(!left.is_anybodys(&again, Instant::now(), ANYBODYS_AFTER), "another server had it, and it waits again");
+    }
+
+    #[test]
+    fn where_claims_take_long_others_wait_longer() {
+        let ms = Duration::from_millis;
+        assert_eq!((anybodys_after(ms(2)), anybodys_after(ms(300))), (ANYBODYS_AFTER, ms(1_200)));
+        assert_eq!(anybodys_after(ms(60_000)), AT_MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded() {
+        let mut left = LeftToOthers::default();
+        for number in 0..3 * REMEMBERED {
+            left.is_anybodys(&queued(&number.to_string(), "alice"), Instant::now(), ANYBODYS_AFTER);
+            assert!(left.0.len() <= REMEMBERED);
+        }
     }
 
     #[test]

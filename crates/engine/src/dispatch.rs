@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use courant_joblog::event::Change;
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, State};
+use tokio::time::Instant;
 
 use crate::affinity::Affinity;
 use crate::engine::Engine;
@@ -65,7 +66,9 @@ impl Engine {
             started.store(first, Ordering::Relaxed);
             Ok(first.then(|| Change::Started { attempt: now.attempt + 1, worker: worker.clone() }))
         };
+        let begun = Instant::now();
         let claimed = self.change(&job.id, decide).await?.current.job;
+        self.note_claim(begun.elapsed());
         let ours = started.into_inner() && claimed.state == State::Running && claimed.attempt == job.attempt + 1;
         Ok(ours.then_some(claimed))
     }

@@ -14,7 +14,7 @@ const LAYERS: [&str; 11] = [
     "tail publish",
     "load",
     "follow append",
-    "read blobs watchdog",
+    "read blobs notes watchdog",
     "source",
     "lib",
 ];

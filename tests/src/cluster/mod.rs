@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(long, default_value = "tests/fixtures/pdf/cc-by-sa-4.0/pages-120.pdf", value_name = "FILE")]
     sample: PathBuf,
     /// How often it is submitted.
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=200))]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..=200))]
     jobs: u32,
     /// The port of nginx on 127.0.0.1, for browsers; 0: any.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]

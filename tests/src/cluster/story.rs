@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use courant_proto::v1::SubmitJobHeader;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -19,6 +19,10 @@ const BATCH: &str = "cluster";
 const VICTIM: usize = 1;
 /// Between two lines about how far it is.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// Whether something is to be killed or started again is looked at this often, also while nothing happens.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// A browser that is sent nothing for so long has lost something: NATS takes some ten seconds to elect a leader.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What the browser knows.
 #[derive(Default)]
@@ -79,17 +83,21 @@ pub(super) async fn tell(parts: &mut Parts, document: &[u8], count: u32) -> anyh
     let mut faults = Faults { killed_server: None, server_is_back: false, killed_nats: None, nats_is_back: false };
     let (mut line_at, mut last) = (began, began);
     while seen.ended() < jobs.len() {
-        match socket.next().await? {
-            Some(message) => {
+        match tokio::time::timeout(LOOK_EVERY, socket.next()).await {
+            Ok(Ok(Some(message))) => {
                 seen.longest_silence = seen.longest_silence.max(last.elapsed());
                 last = Instant::now();
                 seen.hear(&message);
             }
-            None => {
+            Ok(Ok(None)) => {
                 seen.reconnects += 1;
                 socket = reconnect(parts, &topic, socket.cursor()).await?;
             }
+            Ok(Err(error)) => return Err(error),
+            // Nothing came for a while.
+            Err(_) => {}
         }
+        ensure!(last.elapsed() < SILENCE, "the browser was sent nothing for {SILENCE:?}");
         let at = |text: String| println!("{:6.1} s  {text}", began.elapsed().as_secs_f64());
         if line_at.elapsed() >= LINE_EVERY {
             line_at = Instant::now();

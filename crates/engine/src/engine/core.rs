@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use courant_joblog::ids::{JobId, Revision, Timestamp};
 use courant_joblog::job::Job;
 use courant_joblog::log::{Entry, Filter, Log, ReadError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::inquiries::Inquiries;
 use super::state::{PAGE, State, warm_up};
-use crate::affinity::Affinity;
+use crate::affinity::{self, Affinity, LeftToOthers};
 use crate::clock::Wall;
 use crate::config::Config;
 use crate::cursor::Cursor;
@@ -37,6 +38,10 @@ pub struct Engine {
     /// Whether other servers may have the log open.
     pub(super) shared: bool,
     pub(super) inquiries: Inquiries,
+    /// Locked while the state is.
+    pub(super) left_to_others: Mutex<LeftToOthers>,
+    /// How long a claim takes, in microseconds: a moving average.
+    claim_micros: AtomicU64,
 }
 
 impl Engine {
@@ -60,6 +65,8 @@ impl Engine {
             watched: watch::Sender::new(0),
             shared,
             inquiries: Inquiries::default(),
+            left_to_others: Mutex::default(),
+            claim_micros: AtomicU64::new(0),
             state: Mutex::new(state),
         })
     }
@@ -161,7 +168,7 @@ impl Engine {
         self.state.lock().view.take_next(kinds, &limits, Instant::now())
     }
 
-    /// The same where other servers take jobs too: one that is for this server, else one that has waited for long.
+    /// The same where other servers take jobs too: one that is for this server, else one that was left to others for too long.
     pub fn take_next_of(
         &self,
         kinds: &[Box<str>],
@@ -170,11 +177,25 @@ impl Engine {
     ) -> Option<CurrentJob> {
         let limits = self.config.owner_limits(slots);
         let view = &mut self.state.lock().view;
-        let (now, moment) = (Instant::now(), view.now());
+        let now = Instant::now();
         let ours = |current: &CurrentJob| affinity.is_ours(&current.job.kind, &current.job.id);
-        let anybodys = |current: &CurrentJob| Affinity::is_anybodys(current, moment);
+        let after = self.anybodys_after();
+        let anybodys = |current: &CurrentJob| self.left_to_others.lock().is_anybodys(&current.job, now, after);
         let own = view.take_wanted(kinds, &limits, Some(&ours), now);
         own.or_else(|| view.take_wanted(kinds, &limits, Some(&anybodys), now))
+    }
+
+    /// How long a job is left to the servers that it is for.
+    pub fn anybodys_after(&self) -> Duration {
+        affinity::anybodys_after(Duration::from_micros(self.claim_micros.load(Ordering::Relaxed)))
+    }
+
+    /// A claim took so long.
+    pub(crate) fn note_claim(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // A moving average. One that is lost to another thread is no loss.
+        let before = self.claim_micros.load(Ordering::Relaxed);
+        self.claim_micros.store(before - before / 8 + took / 8, Ordering::Relaxed);
     }
 
     /// Puts the delayed jobs that are due into their queues. Gives back when the next one is.

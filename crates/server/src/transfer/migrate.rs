@@ -188,7 +188,9 @@ impl Files {
         let folder = plan.data_dir.join("objects");
         let from = ObjectFolder::open(&folder)?;
         let elsewhere = plan.objects.clone().filter(|url| from.as_ref().is_none_or(|from| !from.is_at(url)));
-        let to = elsewhere.map(|url| Objects::at(&url, plan.objects_credentials_file.as_deref()).map(|objects| (url, objects))).transpose()?;
+        let to = elsewhere
+            .map(|url| Objects::at(&url, plan.objects_credentials_file.as_deref()).map(|objects| (url, objects)))
+            .transpose()?;
         if let Some((url, objects)) = &to {
             let any = objects.job_file(&JobId::new("none"), "none");
             let asked = objects.with_timeout(objects.exists(&any)).await;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use courant_engine::Error as Refused;
-use courant_engine::affinity::ANYBODYS_AFTER;
 use courant_engine::attempt::AttemptId;
 use courant_engine::dispatch::FreeWorker;
 use courant_engine::view::CurrentJob;
@@ -31,7 +30,7 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
         sharing::prune_ended(&services, &registry);
         let left = assign_all(&services, &registry);
         sharing::assign_parts(&services, &registry);
-        let again = due.into_iter().chain(left.then(|| Instant::now() + ANYBODYS_AFTER)).min();
+        let again = due.into_iter().chain(left.then(|| Instant::now() + services.engine.anybodys_after())).min();
         tokio::select! {
             () = services.engine.wake.notified() => {}
             () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {}

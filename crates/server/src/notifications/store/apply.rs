@@ -5,12 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use courant_joblog::ids::{JobId, Revision, Timestamp};
 use rusqlite::{Transaction, params};
 
-use super::push::{endpoint_name, subscribe};
-use super::{Draft, Result, Store, current, insert, mark_read, set_current};
+use super::database::{Result, Store, current, insert, mark_read, set_current, set_followed};
+use super::notification::{Draft, Obsolete, endpoint_name, first_change};
+use super::push::subscribe;
 use crate::notifications::subscription::Subscription;
-
-/// Numbers of changes that each revision has for itself.
-const CHANGES_PER_REVISION: i64 = 1 << 16;
 
 /// Something to apply.
 #[derive(Clone, Debug)]
@@ -72,23 +70,6 @@ pub struct Applied {
     pub obsolete: Vec<Obsolete>,
 }
 
-/// What had to go for something newer. The owner of messages to everybody is empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obsolete {
-    Message { owner: String, id: String },
-    Subscription { owner: String, endpoint_name: String },
-}
-
-/// Where numbers of changes begin that belong to a revision.
-pub fn first_change(revision: Revision) -> i64 {
-    i64::try_from(revision.0).unwrap_or(i64::MAX).saturating_mul(CHANGES_PER_REVISION)
-}
-
-/// The revision that a change belongs to.
-pub fn revision_of(change: i64) -> Revision {
-    Revision(u64::try_from(change / CHANGES_PER_REVISION).unwrap_or(0))
-}
-
 impl Store {
     /// Forgets everything: it was of another log.
     pub fn clear(&self) -> Result<()> {
@@ -131,7 +112,7 @@ impl Store {
         applying.insert(&mut drafts)?;
         let Applying { all, counts, done, .. } = applying;
         if let Some(position) = followed {
-            super::set_followed(&all, position)?;
+            set_followed(&all, position)?;
         }
         self.commit(all)?;
         *self.counts.lock() = counts;

@@ -2,9 +2,9 @@
 
 use courant_joblog::ids::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter};
-use sha2::{Digest as _, Sha256};
 
-use super::{FIND, Obsolete, Result, Store, StoredNotification, current, notification};
+use super::database::{FIND, Result, Store, current, notification};
+use super::notification::{Obsolete, StoredNotification, endpoint_name};
 use crate::notifications::subscription::{Delivery, Subscription};
 
 impl Store {
@@ -76,12 +76,6 @@ impl Store {
     }
 }
 
-/// What an endpoint is called where it must not be seen.
-pub fn endpoint_name(endpoint: &str) -> String {
-    let hash = Sha256::digest(endpoint.as_bytes());
-    courant_runtime::hex(&hash[..16])
-}
-
 /// Gives the subscriptions that had to go for it.
 pub(super) fn subscribe(
     all: &Transaction<'_>,
@@ -120,7 +114,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{draft, store};
+    use super::super::database::tests::{draft, store};
     use super::*;
 
     fn subscription(endpoint: &str) -> Subscription {

@@ -7,13 +7,11 @@ use std::time::SystemTime;
 use courant_proto::v1::{self, BridgeCounts, BridgeHello, BridgeUser, Device, UserElsewhere, WatchBridgesResponse};
 use tokio_util::sync::CancellationToken;
 
-use super::changes::Changes;
-use super::other_servers::OtherServers;
+use super::change::Number;
+use super::pending::Changes;
+use super::remote::OtherServers;
 use crate::presence::merge::merged;
 use crate::presence::send_queue::SendQueue;
-
-/// Numbers the streams of bridges, in the order in which they came.
-pub(super) type Number = u64;
 
 /// What became of a reported user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,16 @@
 //! Workers that are connected to other servers of the same log. What another server says of a worker renews its lease here: whoever
 //! it is connected to looks after it, and the others only once nothing is heard of it for a lease.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use courant_joblog::ids::WorkerId;
 use tokio::time::{Duration, Instant};
 
 use super::status::{ServerId, WorkerStatus, WorkerSummary};
+
+/// A server that has had no free slot for so long gets no jobs until it has one.
+pub(super) const FULL_FOR: Duration = Duration::from_millis(100);
 
 /// The workers of other servers.
 #[derive(Debug, Default)]
@@ -17,6 +20,8 @@ pub(super) struct Elsewhere {
     slots: HashMap<Box<str>, u32>,
     /// Slots of all of them.
     pub(super) total: u32,
+    /// Since when servers have had no free slot for a kind, as far as that was looked at.
+    full: HashMap<Box<str>, HashMap<ServerId, Instant>>,
     /// When this server heard itself: while it does not, it may not hear others either. None where there are no others.
     pub(super) itself: Option<Instant>,
 }
@@ -49,6 +54,36 @@ impl Elsewhere {
         let removed = self.workers.remove(worker);
         self.count();
         removed.is_some_and(|remote| remote.status.drained)
+    }
+
+    /// Slots of each server for each of these kinds, busy or not. A server that has been full for a while is left out: it takes nothing
+    /// soon. One that has just become full is not, because the end of a job may be known there already, and not here.
+    pub(super) fn slots_by_server(
+        &mut self,
+        kinds: &[Box<str>],
+        held: impl Fn(&WorkerId) -> u32,
+    ) -> BTreeMap<Box<str>, BTreeMap<u64, u32>> {
+        let mut by_kind = BTreeMap::new();
+        for kind in kinds {
+            let (mut slots, mut free) = (BTreeMap::<u64, u32>::new(), HashSet::new());
+            for (id, remote) in self.workers.iter().filter(|(_, remote)| remote.takes_jobs() && remote.takes(kind)) {
+                let offered = remote.status.capabilities.slots;
+                let of_server = slots.entry(remote.server.0).or_default();
+                *of_server = of_server.saturating_add(offered);
+                if offered > held(id) {
+                    free.insert(remote.server);
+                }
+            }
+            let before = self.full.remove(kind).unwrap_or_default();
+            let now = Instant::now();
+            let full = slots.keys().map(|server| ServerId(*server)).filter(|server| !free.contains(server));
+            let full: HashMap<_, _> =
+                full.map(|server| (server, before.get(&server).copied().unwrap_or(now))).collect();
+            slots.retain(|server, _| full.get(&ServerId(*server)).is_none_or(|since| since.elapsed() < FULL_FOR));
+            self.full.insert(kind.clone(), full);
+            by_kind.insert(kind.clone(), slots);
+        }
+        by_kind
     }
 
     /// Whether messages of other servers may not arrive.
@@ -113,6 +148,10 @@ impl Elsewhere {
 impl RemoteWorker {
     fn is_alive(&self, lease: Duration) -> bool {
         self.renewed.elapsed() <= lease
+    }
+
+    fn takes(&self, kind: &str) -> bool {
+        self.status.capabilities.kinds.iter().any(|taken| **taken == *kind)
     }
 
     pub(super) fn takes_jobs(&self) -> bool {

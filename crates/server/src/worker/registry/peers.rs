@@ -1,6 +1,5 @@
 //! What servers on one log tell each other of workers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use courant_engine::affinity::Affinity;
@@ -8,7 +7,7 @@ use courant_joblog::ids::WorkerId;
 use tokio::time::Instant;
 
 use super::elsewhere::RemoteWorker;
-use super::{Registry, ServerId, Worker, WorkerCapabilities, WorkerStatus};
+use super::{Registry, ServerId, Worker, WorkerStatus};
 
 impl Registry {
     /// The workers that this server looks after, for the others.
@@ -54,26 +53,18 @@ impl Registry {
 
     /// How servers divide jobs of these kinds, given how many jobs each worker holds. None while no other server has a worker.
     pub fn affinity(&self, kinds: &[Box<str>], held: impl Fn(&WorkerId) -> u32) -> Option<Affinity> {
-        let inner = self.inner.lock();
+        let inner = &mut *self.inner.lock();
         if inner.elsewhere.total == 0 {
             return None;
         }
-        let mut free: BTreeMap<Box<str>, BTreeMap<u64, u32>> = BTreeMap::new();
-        let mut add = |server: ServerId, of: &[Box<str>], slots: u32| {
-            for kind in of.iter().filter(|kind| slots > 0 && kinds.contains(kind)) {
-                let of_server = free.entry(kind.clone()).or_default().entry(server.0).or_default();
-                *of_server = of_server.saturating_add(slots);
+        let mut slots = inner.elsewhere.slots_by_server(kinds, held);
+        for worker in inner.workers.values().filter(|worker| worker.can_be_given_jobs(inner.floor, self.lease)) {
+            for kind in worker.capabilities.kinds.iter().filter(|kind| kinds.contains(kind)) {
+                let of_kind = slots.entry(kind.clone()).or_default().entry(self.server.0).or_default();
+                *of_kind = of_kind.saturating_add(worker.capabilities.slots);
             }
-        };
-        for (id, worker) in inner.workers.iter().filter(|(_, worker)| worker.can_be_given_jobs(inner.floor, self.lease))
-        {
-            add(self.server, &worker.capabilities.kinds, worker.free_slots(held(id)));
         }
-        for (id, remote) in inner.elsewhere.workers.iter().filter(|(_, remote)| remote.takes_jobs()) {
-            let WorkerCapabilities { kinds, slots, .. } = &remote.status.capabilities;
-            add(remote.server, kinds, slots.saturating_sub(held(id)));
-        }
-        Some(Affinity { server: self.server.0, free })
+        Some(Affinity { server: self.server.0, slots })
     }
 }
 
@@ -99,10 +90,13 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use tokio::sync::mpsc;
     use tokio::time::Duration;
 
-    use super::super::{OUTBOX, Session};
+    use super::super::elsewhere::FULL_FOR;
+    use super::super::{OUTBOX, Session, WorkerCapabilities};
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(30);
@@ -165,10 +159,12 @@ mod tests {
         registry.apply(OTHER, &name(), vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
         let kinds: [Box<str>; 1] = ["pdf".into()];
         assert_eq!((registry.slots(), registry.slots_of(&kinds)["pdf"]), (5, 5));
-        let free = |held: u32| registry.affinity(&kinds, |_| held).map(|affinity| affinity.free);
-        let shares = |here, there| Some([("pdf".into(), [(registry.server.0, here), (OTHER.0, there)].into())].into());
-        assert_eq!((free(0), free(1)), (shares(2, 3), shares(1, 2)));
-        assert_eq!(free(2), Some([("pdf".into(), [(OTHER.0, 1)].into())].into()));
+        let slots = |held: u32| registry.affinity(&kinds, |_| held).map(|affinity| affinity.slots["pdf"].clone());
+        let both = Some(BTreeMap::from([(registry.server.0, 2), (OTHER.0, 3)]));
+        assert_eq!((slots(0), slots(2), slots(3)), (both.clone(), both.clone(), both.clone()));
+        tokio::time::advance(FULL_FOR).await;
+        assert_eq!(slots(3), Some([(registry.server.0, 2)].into()), "it has been full for a while");
+        assert_eq!((slots(2), slots(3)), (both.clone(), both), "it was not full all the time");
         registry.apply(
             OTHER,
             &name(),
@@ -179,7 +175,7 @@ mod tests {
         assert_eq!(registry.slots(), 5);
         tokio::time::advance(LEASE + Duration::from_millis(1)).await;
         registry.remove_expired();
-        assert_eq!((registry.slots(), free(0)), (2, None));
+        assert_eq!((registry.slots(), slots(0)), (2, None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -220,7 +216,7 @@ mod tests {
         assert!(registry.list()[0].connected);
         registry.apply(ServerId(3), &name(), vec![status(true, 4)]);
         let affinity = registry.affinity(&["pdf".into()], |_| 0).unwrap();
-        assert_eq!(affinity.free["pdf"], [(3, 3)].into());
+        assert_eq!(affinity.slots["pdf"], [(3, 3)].into());
     }
 
     #[tokio::test(start_paused = true)]

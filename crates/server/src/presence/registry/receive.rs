@@ -1,85 +1,38 @@
 //! What other servers tell of their bridges. Their updates are numbered: who misses one needs a snapshot.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use courant_proto::v1::BridgeUser;
 
-use super::PresenceRegistry;
-use super::changes::Change;
-use super::inner::{Bridge, Inner, Number};
+use super::change::{Change, Number, Received, Update};
+use super::inner::{Bridge, Inner};
+use super::remote::Unconfirmed;
 use crate::worker::registry::ServerId;
 
-/// What another server says.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Update {
-    Changes(Vec<Change>),
-    /// All that it has follows as changes, mixed with those that come meanwhile.
-    SnapshotBegins,
-    /// What was not named since the beginning is gone.
-    SnapshotEnds,
-}
-
-/// What became of an update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    Applied,
-    /// Something before it is missing: nothing counts until the next snapshot.
-    Behind,
-}
-
-/// Servers of which something was heard.
-#[derive(Debug, Default)]
-pub(super) struct OtherServers(HashMap<ServerId, OtherServer>);
-
-#[derive(Debug, Default)]
-struct OtherServer {
-    /// The number of the update that comes next; none while something is missing.
-    next: Option<u64>,
-    /// Its bridges: their numbers there and here.
-    bridges: BTreeMap<u64, Number>,
-    /// While a snapshot comes: what it has not named yet.
-    unconfirmed: Option<Unconfirmed>,
-}
-
-#[derive(Debug, Default)]
-struct Unconfirmed {
-    bridges: HashSet<u64>,
-    users: HashSet<(u64, Arc<str>)>,
-}
-
-impl PresenceRegistry {
-    /// Applies an update of another server; `number` is one more with each.
-    pub fn receive(&self, server: ServerId, number: u64, update: Update) -> Received {
-        let most = self.limits.presence_users_per_bridge;
-        self.change(|inner| {
-            let known = inner.others.0.entry(server).or_default();
-            if update != Update::SnapshotBegins && known.next != Some(number) {
-                known.next = None;
-                return Received::Behind;
-            }
-            known.next = Some(number + 1);
-            match update {
-                Update::Changes(changes) => changes.into_iter().for_each(|change| inner.receive(server, change, most)),
-                Update::SnapshotBegins => inner.begin_snapshot(server),
-                Update::SnapshotEnds => inner.end_snapshot(server, most),
-            }
-            Received::Applied
-        })
+impl Inner {
+    /// Applies an update of another server; `number` is one more with each. `most`: users of one bridge.
+    pub(super) fn receive_update(&mut self, server: ServerId, number: u64, update: Update, most: usize) -> Received {
+        let known = self.others.0.entry(server).or_default();
+        if update != Update::SnapshotBegins && known.next != Some(number) {
+            known.next = None;
+            return Received::Behind;
+        }
+        known.next = Some(number + 1);
+        match update {
+            Update::Changes(changes) => changes.into_iter().for_each(|change| self.receive(server, change, most)),
+            Update::SnapshotBegins => self.begin_snapshot(server),
+            Update::SnapshotEnds => self.end_snapshot(server, most),
+        }
+        Received::Applied
     }
 
     /// Nothing is heard of a server any more: its bridges are gone, or come to another one.
-    pub fn forget_server(&self, server: ServerId) {
-        self.change(|inner| {
-            for number in inner.others.0.remove(&server).into_iter().flat_map(|gone| gone.bridges.into_values()) {
-                inner.remove_bridge(number);
-            }
-        });
+    pub(super) fn forget_server(&mut self, server: ServerId) {
+        for number in self.others.0.remove(&server).into_iter().flat_map(|gone| gone.bridges.into_values()) {
+            self.remove_bridge(number);
+        }
     }
-}
 
-impl Inner {
     fn receive(&mut self, server: ServerId, change: Change, most: usize) {
         match change {
             Change::Bridge { number, hello, connected_for, counts } => {
