@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use tempfile::TempDir;
 
 /// Faults that need something rare: pages that are appended together, or a claim.
@@ -23,14 +23,20 @@ fn torture(fault: &str, faults: &str) -> anyhow::Result<Output> {
     Ok(command.arg("--folder").arg(folder).output()?)
 }
 
-/// Insists that one of these rules was broken.
+/// Insists that one of these rules was broken. On a busy machine a rare fault may not be hit in one run: it has three.
 fn caught(fault: &str, faults: &str, rules: &[&str]) -> anyhow::Result<()> {
-    let output = torture(fault, faults)?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let found = rules.iter().any(|rule| said.contains(&format!("{rule} was broken")));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(found && output.status.code() == Some(1), "{fault} was not noticed:\n{said}\n{errors}");
-    Ok(())
+    let runs = if RARE.contains(&fault) { 3 } else { 1 };
+    let mut last = String::new();
+    for _ in 0..runs {
+        let output = torture(fault, faults)?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let found = rules.iter().any(|rule| said.contains(&format!("{rule} was broken")));
+        if found && output.status.code() == Some(1) {
+            return Ok(());
+        }
+        last = format!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    bail!("{fault} was not noticed in {runs} runs:\n{last}")
 }
 
 #[test]
