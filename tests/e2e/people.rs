@@ -61,7 +61,8 @@ async fn devices_at_the_bridges_of_all_servers_are_shown_until_their_server_is_g
     drop(tablet);
     laptop.until(|message| count(message) == Some(2)).await?;
     // A server that begins later learns of those who are there.
-    let third = Server::start(&world.nats, &world.shared, "third", &["--server-name", "third"]).await?;
+    let third =
+        Server::start(&world.nats, &world.shared, "third", &["--server-name", "third", "--lease", "1s"]).await?;
     let bridge = Bridge::start(&world.shared, &third.grpc, &[]).await?;
     let mut watch = bridge.socket("alice").await?;
     watch.subscribe("devices", None).await?;
@@ -108,7 +109,8 @@ async fn notifications_are_made_read_and_resumed_at_any_server() -> anyhow::Resu
     laptop.until(|message| message["type"] == "notification" && message["unread"] == 0).await?;
 
     // A cursor of the first server is good at the second one, and at one that begins with nothing.
-    let third = Server::start(&world.nats, &world.shared, "third", &["--server-name", "third"]).await?;
+    let third =
+        Server::start(&world.nats, &world.shared, "third", &["--server-name", "third", "--lease", "1s"]).await?;
     let fresh = Bridge::start(&world.shared, &third.grpc, &[]).await?;
     for bridge in [&world.bridges[1], &fresh] {
         let mut again = bridge.socket("alice").await?;

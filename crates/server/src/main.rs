@@ -9,10 +9,16 @@ use std::time::Duration;
 
 use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
+#[cfg(feature = "nats")]
+use courant_joblog::log::ReadError;
 use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen};
 #[cfg(feature = "nats")]
+use courant_server::StartError;
+#[cfg(feature = "nats")]
 use courant_server::nats::NatsFlags;
+#[cfg(feature = "nats")]
+use courant_server::services::OpenError;
 use courant_server::{Config, Server, data_dir};
 use courant_tls::{ServerFlags, ServerTls};
 
@@ -43,6 +49,10 @@ struct Flags {
     nats: NatsFlags,
 }
 
+/// The pause before a log on NATS that could not be read is opened again.
+#[cfg(feature = "nats")]
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -62,15 +72,29 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     #[cfg(feature = "nats")]
     if flags.nats.is_set() {
         let _lock = data_dir::lock(&flags.config.data_dir)?;
-        let log = tokio::select! {
-            log = flags.nats.open(&flags.config) => log?,
+        let server = tokio::select! {
+            server = open_on_nats(&flags.nats, flags.config, verifier) => server?,
             () = shutdown.draining() => return Ok(()),
         };
-        let server = Server::with_log(flags.config, verifier, Arc::new(log)).await?;
         return serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await;
     }
     let server = Server::open(flags.config, verifier).await?;
     serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await
+}
+
+/// A server whose log is on NATS. NATS may go away again while the jobs are read: then it is waited for, as it is before.
+#[cfg(feature = "nats")]
+async fn open_on_nats(flags: &NatsFlags, config: Config, verifier: Verifier) -> anyhow::Result<Server> {
+    loop {
+        let log = Arc::new(flags.open(&config).await?);
+        match Server::with_log(config.clone(), verifier.clone(), log).await {
+            Err(StartError::Services(OpenError::Read(error @ ReadError::Storage { .. }))) => {
+                tracing::warn!(%error, "waiting for NATS");
+            }
+            opened => return Ok(opened?),
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
 }
 
 async fn serve(
