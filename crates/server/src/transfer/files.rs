@@ -1,6 +1,6 @@
 //! Files of jobs, out of a folder and into another store.
 
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use courant_joblog::ids::JobId;
@@ -24,7 +24,6 @@ const DOCUMENT: &str = "document-";
 
 /// A folder that a server keeps files in.
 pub struct ObjectFolder {
-    folder: PathBuf,
     store: LocalFileSystem,
 }
 
@@ -48,14 +47,7 @@ impl ObjectFolder {
         }
         let store = LocalFileSystem::new_with_prefix(folder);
         let store = store.map_err(|error| TransferError::stored(&Path::from(JOBS), &error))?;
-        Ok(Some(Self { folder: folder.to_owned(), store }))
-    }
-
-    /// Whether a URL names this folder.
-    pub fn is_at(&self, url: &str) -> bool {
-        let named = url.parse::<url::Url>().ok().filter(|url| url.scheme() == "file");
-        let named = named.and_then(|url| url.to_file_path().ok()).and_then(|path| path.canonicalize().ok());
-        named.is_some_and(|named| self.folder.canonicalize().is_ok_and(|folder| folder == named))
+        Ok(Some(Self { store }))
     }
 
     /// How many files of jobs there are, and unfinished uploads.

@@ -1,7 +1,7 @@
 //! From the log in a data folder to NATS.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -174,6 +174,13 @@ async fn verify(log: &dyn Source, copied: &Copied) -> Result<(), TransferError> 
     Err(TransferError::Mismatch { found: text(found, blobs), expected: text(expected, copied.blobs) + " (or others)" })
 }
 
+/// Whether a URL names this folder.
+fn is_at(folder: &Path, url: &str) -> bool {
+    let named = url.parse::<url::Url>().ok().filter(|url| url.scheme() == "file");
+    let named = named.and_then(|url| url.to_file_path().ok()).and_then(|path| path.canonicalize().ok());
+    named.is_some_and(|named| folder.canonicalize().is_ok_and(|folder| folder == named))
+}
+
 /// Files that are not in the log.
 struct Files {
     from: Option<ObjectFolder>,
@@ -187,7 +194,7 @@ impl Files {
     async fn find(plan: &Migration) -> Result<Self, TransferError> {
         let folder = plan.data_dir.join("objects");
         let from = ObjectFolder::open(&folder)?;
-        let elsewhere = plan.objects.clone().filter(|url| from.as_ref().is_none_or(|from| !from.is_at(url)));
+        let elsewhere = plan.objects.clone().filter(|url| from.is_none() || !is_at(&folder, url));
         let to = elsewhere
             .map(|url| Objects::at(&url, plan.objects_credentials_file.as_deref()).map(|objects| (url, objects)))
             .transpose()?;

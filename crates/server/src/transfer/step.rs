@@ -1,5 +1,6 @@
 //! What is under way, for people who wait.
 
+#[cfg(feature = "nats")]
 use courant_joblog::copy::Progress;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub enum Step {
 pub type Report<'a> = &'a mut (dyn FnMut(Step) + Send);
 
 /// The steps of copying a log with so many events.
+#[cfg(feature = "nats")]
 pub(super) fn of_log(progress: Progress, events: Option<u64>) -> Step {
     match progress {
         Progress::Events(done) => Step::Events { done, of: events },
