@@ -16,14 +16,14 @@ use courant_tests::worker::Worker;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::migrate::{Busy, LARGE, begins_anew, browser_begins_anew, report, work_off};
+use crate::migrate::{Busy, LARGE, browser_resyncs, report, resyncs, work_off};
 
 fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().context("temporary folders have plain names")
 }
 
 #[tokio::test]
-async fn a_backup_of_a_running_server_is_put_back_and_cursors_beyond_it_begin_anew() -> anyhow::Result<()> {
+async fn a_backup_of_a_running_server_is_put_back_and_cursors_beyond_it_resync() -> anyhow::Result<()> {
     let Busy { mut up, done, running, waiting, mut watch, worker, work } = Busy::start().await?;
     let early = watch.cursor.clone();
     let home = TempDir::with_prefix("courant-restored-")?;
@@ -46,7 +46,7 @@ async fn a_backup_of_a_running_server_is_put_back_and_cursors_beyond_it_begin_an
     ensure!(jobs.get(&lost.job_id).await.is_err(), "where does it come from?");
     ensure!(jobs.get(&running).await?.pages_done == 1, "the page that was done is not there");
     ensure!(jobs.result(&done, ResultFormat::Text).await?.len() == 12 * (LARGE / 10), "the result is another");
-    begins_anew(&jobs, &running, &late).await?;
+    resyncs(&jobs, &running, &late).await?;
     let mut socket = up.socket("alice").await?;
     let answer = socket.subscribe(&format!("job/{running}"), Some(&late)).await?;
     ensure!(answer["mode"] == "snapshot" && answer["reason"] == "LOG_REPLACED", "{answer}");
@@ -57,7 +57,7 @@ async fn a_backup_of_a_running_server_is_put_back_and_cursors_beyond_it_begin_an
     resumed.until(|event| becomes(event, JobState::Succeeded)).await?;
     ensure!(!resumed.seen.iter().any(|message| matches!(message.step, Some(Step::Gap(_)))), "a gap for nothing");
     // The numbers of what was lost are given again by now: still nobody is misled.
-    begins_anew(&jobs, &running, &late).await?;
+    resyncs(&jobs, &running, &late).await?;
     let answer = up.socket("alice").await?.subscribe(&format!("job/{running}"), Some(&late)).await?;
     ensure!(answer["reason"] == "LOG_REPLACED", "{answer}");
     Ok(())
@@ -93,9 +93,9 @@ async fn a_backup_of_a_log_on_nats_is_put_back_on_nats_and_runs_alone_as_well() 
     ensure!(restored["verified"] == true && restored["jobs"] == 2, "{restored}");
     let server = Server::start(&nats, &lost, "server", &["--lease", "1s"]).await?;
     let jobs = server.jobs("alice").await?;
-    begins_anew(&jobs, &waiting.job_id, &cursor).await?;
+    resyncs(&jobs, &waiting.job_id, &cursor).await?;
     let bridge = Bridge::start(&lost, &server.grpc, &[]).await?;
-    browser_begins_anew(&bridge, &waiting.job_id, &cursor).await?;
+    browser_resyncs(&bridge, &waiting.job_id, &cursor).await?;
     ensure!(jobs.result(&done.job_id, ResultFormat::Text).await?.len() == 12 * (LARGE / 10), "the result is another");
     let mut worker = Worker::connect(&server.grpc, &|name| lost.token(name, &[Role::Worker]), "test", 1)?;
     work_off(&mut worker, 1).await?;
@@ -105,6 +105,6 @@ async fn a_backup_of_a_log_on_nats_is_put_back_on_nats_and_runs_alone_as_well() 
     let up = Up::restored(home, &["--workers", "0", "--lease", "1s"]).await?;
     let jobs = up.jobs("alice").await?;
     ensure!(jobs.get(&done.job_id).await?.state() == JobState::Succeeded, "the job is another");
-    begins_anew(&jobs, &waiting.job_id, &cursor).await?;
+    resyncs(&jobs, &waiting.job_id, &cursor).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! From `courant up` to NATS, with the real programs: what was there is there, clients begin anew, and half a copy is no log.
+//! From `courant up` to NATS, with the real programs: what was there is there, clients resync, and half a copy is no log.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -84,7 +84,7 @@ async fn whole_history(jobs: &Jobs, id: &str) -> anyhow::Result<Vec<JobEvent>> {
 }
 
 /// A watch with a cursor of another log is told so, and then of the job as it is.
-pub(crate) async fn begins_anew(jobs: &Jobs, id: &str, cursor: &str) -> anyhow::Result<()> {
+pub(crate) async fn resyncs(jobs: &Jobs, id: &str, cursor: &str) -> anyhow::Result<()> {
     let mut watch = jobs.watch(id, cursor).await?;
     let first = watch.next().await?.and_then(|message| message.step);
     let Some(Step::Gap(gap)) = &first else { anyhow::bail!("no gap, but {first:?}") };
@@ -95,7 +95,7 @@ pub(crate) async fn begins_anew(jobs: &Jobs, id: &str, cursor: &str) -> anyhow::
 }
 
 /// The same for a browser.
-pub(crate) async fn browser_begins_anew(bridge: &Bridge, id: &str, cursor: &str) -> anyhow::Result<()> {
+pub(crate) async fn browser_resyncs(bridge: &Bridge, id: &str, cursor: &str) -> anyhow::Result<()> {
     let mut socket = bridge.socket("alice").await?;
     let answer = socket.subscribe(&format!("job/{id}"), Some(cursor)).await?;
     ensure!(answer["mode"] == "snapshot" && answer["reason"] == "LOG_REPLACED", "{answer}");
@@ -121,7 +121,7 @@ fn refused(ran: &Ran, why: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn jobs_move_to_nats_with_their_history_and_clients_begin_anew() -> anyhow::Result<()> {
+async fn jobs_move_to_nats_with_their_history_and_clients_resync() -> anyhow::Result<()> {
     let nats = Cluster::single(Sync::Always);
     let mut busy = Busy::start().await?;
     let shared = Shared::with_keys_of(&busy.up.data())?;
@@ -145,9 +145,9 @@ async fn jobs_move_to_nats_with_their_history_and_clients_begin_anew() -> anyhow
     ensure!(whole_history(&jobs, &busy.done).await? == before.0, "the history of an ended job is another");
     ensure!(whole_history(&jobs, &busy.waiting).await? == before.1, "the history of a waiting job is another");
     ensure!(jobs.result(&busy.done, ResultFormat::Text).await?.len() == 12 * (LARGE / 10), "the result is another");
-    begins_anew(&jobs, &busy.running, &busy.watch.cursor).await?;
+    resyncs(&jobs, &busy.running, &busy.watch.cursor).await?;
     let bridge = Bridge::start(&shared, &server.grpc, &[]).await?;
-    browser_begins_anew(&bridge, &busy.running, &busy.watch.cursor).await?;
+    browser_resyncs(&bridge, &busy.running, &busy.watch.cursor).await?;
 
     let mut worker = Worker::connect(&server.grpc, &|name| shared.token(name, &[Role::Worker]), "test", 1)?;
     let worked_off = work_off(&mut worker, 2).await?;

@@ -73,7 +73,7 @@ const IN_FLIGHT: usize = 8_192;
 /// A stream before it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamState {
-    /// There is none.
+    /// NATS has no stream of this name.
     Missing,
     /// A log, which a server can open.
     Log,

@@ -210,10 +210,10 @@ pub enum OpenError {
     /// There is nothing left to do.
     #[error("this log has been copied into the stream {stream} before; start servers on it")]
     CopiedBefore { stream: String },
-    /// Entries are missing.
+    /// The stream ends before a revision that this server has seen.
     #[error(
         "the stream {stream} ends at revision {have}, but it once reached {expected}: entries are missing, or a backup was put \
-         back. If it was, run `courant begin-epoch` once, so that clients begin anew, or start with --accept-log-loss"
+         back. If it was, run `courant begin-epoch` once, so that clients resync, or start with --accept-log-loss"
     )]
     Truncated { stream: String, have: Revision, expected: Revision },
     /// The file that records how far the stream reached cannot be used.

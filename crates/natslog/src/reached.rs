@@ -10,7 +10,7 @@ use courant_joblog::ids::Revision;
 
 use crate::options::OpenError;
 
-/// Writes the file.
+/// Keeps in a file how far the stream was seen, so that one that was put back from a backup is noticed.
 #[derive(Debug)]
 pub(crate) struct Reached {
     path: PathBuf,

@@ -22,7 +22,7 @@ const FORMAT: &str = "courant-format";
 const HISTORY: &str = "courant-history";
 /// Kept with the stream while a log is copied into it: the newest epoch of that log.
 const COPYING: &str = "courant-copying";
-/// The same afterwards.
+/// Kept with the stream once such a copy is complete: the newest epoch of the log it was made of.
 const COPIED: &str = "courant-copied-from";
 /// The format written.
 const KNOWN_FORMAT: u32 = 1;
@@ -42,7 +42,7 @@ pub(crate) async fn open(context: &Context, options: &Options) -> Result<Info, O
 /// What a stream is for who opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A log.
+    /// A log that servers may open.
     Ready,
     /// Something can be copied into it.
     Empty,

@@ -63,7 +63,7 @@ impl Subjects {
         format!("{}.note.{}", self.stream, key.encode())
     }
 
-    /// All notes.
+    /// All notes, of every kind and user.
     pub(crate) fn notes(&self) -> String {
         format!("{}.note.>", self.stream)
     }

@@ -58,7 +58,7 @@ pub enum Command {
     Migrate(Box<Migrate>),
     /// Copy all that a server has into a new folder, while it runs
     Backup(Box<Backup>),
-    /// After a stream was put back with the tools of NATS: let clients that know more than it begin anew
+    /// After a stream was put back with the tools of NATS: let clients that are ahead of it resync
     #[cfg(feature = "nats")]
     BeginEpoch(Box<BeginEpoch>),
     /// Show metrics of the server and its work; needs the role `admin`

@@ -104,7 +104,7 @@ fn left_out(done: &MigrationReport) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Begins an epoch.
+/// Begins an epoch of the stream, so that clients that are ahead of it resync.
 pub async fn begin_epoch(args: BeginEpoch) -> Result<ExitCode, Failure> {
     args.nats.begin_epoch(&args.log).await.map_err(|error| Failure::Start(root(&error)))?;
     out::line(format!(

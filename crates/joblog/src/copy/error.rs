@@ -15,7 +15,7 @@ pub enum CopyError {
     /// What is there was not copied from here.
     #[error("the target has other events of job {job} than the log to copy, or more; start again with an empty target")]
     Differs { job: JobId },
-    /// Somebody else writes.
+    /// Another program appends to a job that is being copied.
     #[error("another program writes job {job} into the target; stop it, and start again with an empty target")]
     Contended { job: JobId },
     #[error("job {job} cannot be copied: {source}")]

@@ -31,11 +31,11 @@ pub struct Backup {
     pub nats: Option<courant_natslog::Options>,
     /// Where documents and results are, if not in the data folder.
     pub objects: Option<String>,
-    /// A new folder.
+    /// A folder that does not exist yet.
     pub to: PathBuf,
 }
 
-/// What was copied.
+/// What a backup has, for people and scripts.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupReport {
@@ -158,7 +158,7 @@ async fn read_back(folder: &Path) -> Result<(sqlite::Contents, Vec<JobId>), Tran
     Ok((contents, jobs))
 }
 
-/// What was copied, and the store that was not.
+/// What a backup has, for people and scripts. and the store that was not.
 async fn copy_files(
     plan: &Backup,
     to: &Path,

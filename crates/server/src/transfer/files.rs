@@ -27,7 +27,7 @@ pub struct ObjectFolder {
     store: LocalFileSystem,
 }
 
-/// How many files.
+/// How many files were looked at or copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FilesReport {

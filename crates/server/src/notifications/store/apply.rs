@@ -10,7 +10,7 @@ use super::notification::{Draft, Obsolete, endpoint_name, first_change};
 use super::push::subscribe;
 use crate::notifications::subscription::Subscription;
 
-/// Something to apply.
+/// Something that all servers apply, and its place in the order.
 #[derive(Clone, Debug)]
 pub struct Item {
     pub revision: Revision,
@@ -26,7 +26,7 @@ pub enum What {
     Operation(Operation),
 }
 
-/// What somebody did.
+/// What a user, a service or a sender of pushes did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Somebody sent a notification. `by`: a number of the server that was asked, which removes from the log what is obsolete by it.
