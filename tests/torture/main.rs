@@ -6,8 +6,9 @@ use std::process::{Command, Output};
 use anyhow::{bail, ensure};
 use tempfile::TempDir;
 
-/// Faults that need something rare: pages that are appended together, or a claim.
-const RARE: [&str; 4] = ["halved-pages", "swapped-pages", "page-dropped", "two-claims"];
+/// Faults that need something rare: entries that are appended together, or a claim.
+const RARE: [&str; 6] =
+    ["halved-submit", "halved-pages", "swapped-pages", "page-dropped", "ends-skipped", "two-claims"];
 
 /// Runs the tool for a few seconds against the server with this fault: until it was hit several times, or until the server was
 /// killed while something was under way.
