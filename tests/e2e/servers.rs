@@ -9,8 +9,8 @@ use courant_natslog::testing::{Cluster, Sync};
 use courant_proto::v1::job_event::Change;
 use courant_proto::v1::watch_job_response::Step;
 use courant_proto::v1::{
-    CancelJobRequest, DrainWorkerRequest, Job, JobEvent, JobState, ListWorkersRequest, ResumeWorkerRequest,
-    SubmitJobHeader,
+    CancelJobRequest, DeleteJobRequest, DrainWorkerRequest, Job, JobEvent, JobState, ListWorkersRequest,
+    ResumeWorkerRequest, SubmitJobHeader,
 };
 use courant_tests::grpc::{accepted, becomes};
 use courant_tests::server::{Server, Shared};
@@ -188,6 +188,42 @@ async fn jobs_are_shared_out_among_the_workers_of_all_servers() -> anyhow::Resul
             ensure!(seen.insert(work.task.job_id().to_owned()), "a job was given out twice");
             kept.push(work);
         }
+    }
+    Ok(())
+}
+
+/// Which server removes a job's files, and how late, must not matter to who submits it again at another.
+#[tokio::test]
+async fn a_job_made_again_at_another_server_while_its_first_files_go_keeps_its_own() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let (first, second) = (two.first.jobs("alice").await?, two.second.jobs("alice").await?);
+    // Large enough to lie in the object store and not in the log.
+    let document = vec![b'x'; 300_000];
+    for round in 0..20 {
+        let header = SubmitJobHeader {
+            request_id: format!("again-{round}"),
+            kind: "nobody takes it".into(),
+            ..SubmitJobHeader::default()
+        };
+        let (job, _) = accepted(first.submit_with(header.clone(), document.clone()).await?)?;
+        first.client.clone().cancel_job(CancelJobRequest { job_id: job.job_id.clone() }).await?;
+        let delete = DeleteJobRequest { job_id: job.job_id.clone() };
+        // Before the removal, the call finds the job that is there.
+        let made_again = within("a job made again", async {
+            loop {
+                let (again, _) = accepted(second.submit_with(header.clone(), document.clone()).await?)?;
+                if again.state() == JobState::Queued {
+                    return Ok(again);
+                }
+            }
+        });
+        let mut deleting = first.client.clone();
+        let (deleted, again) = tokio::join!(deleting.delete_job(delete), made_again);
+        deleted?;
+        let again = again?;
+        ensure!(again.job_id == job.job_id, "one request is one job");
+        ensure!(second.document(&again.job_id, 0, 0).await? == document, "its document is gone");
+        ensure!(first.document(&again.job_id, 0, 0).await? == document, "its document is gone");
     }
     Ok(())
 }

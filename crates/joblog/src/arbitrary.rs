@@ -119,6 +119,7 @@ prop_compose! {
         labels in proptest::collection::btree_map(text(), text(), 0..3),
         formats in vec(format(), 0..6),
         max_attempts in prop_oneof![0u32..5, any::<u32>()],
+        folder in proptest::option::of(text()),
     ) -> Submission {
         let labels: BTreeMap<String, String> = labels;
         Submission {
@@ -128,6 +129,7 @@ prop_compose! {
             labels,
             formats,
             max_attempts,
+            folder: folder.map(Into::into),
             ..samples::submission(&id, &owner)
         }
     }

@@ -172,4 +172,7 @@ pub struct Submission {
     /// Where the document's password lies, sealed. Never the password.
     #[serde(default)]
     pub password: Option<Box<str>>,
+    /// See [`Job::folder`](crate::job::Job::folder). Left out where it is not set: older programs read such records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Box<str>>,
 }

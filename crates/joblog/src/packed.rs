@@ -100,7 +100,7 @@ macro_rules! ids {
 fields!(Job:
     id, owner, document, batch, request, kind, lane, labels, formats, state, attempt, max_attempts,
     attempts_without_progress, worker, progress, pages, zones, exports, warnings, error, attempts, created, queued, started,
-    attempt_started, ended, not_before, cancelled_by, batch_size, cancel_unwatched_ms, password, ran_ms
+    attempt_started, ended, not_before, cancelled_by, batch_size, cancel_unwatched_ms, password, ran_ms, folder
 );
 fields!(Document: id, name, bytes, sha256);
 fields!(Progress: percent, stage, operation, units_done, units_total);

@@ -21,6 +21,7 @@ pub fn submission(id: &str, owner: &str) -> Submission {
         batch_size: Some(2),
         cancel_unwatched_ms: Some(60_000),
         password: Some("password-1".into()),
+        folder: Some("folder-1".into()),
         ..minimal_submission(id, owner)
     }
 }
@@ -47,6 +48,7 @@ pub fn minimal_submission(id: &str, owner: &str) -> Submission {
         batch_size: None,
         cancel_unwatched_ms: None,
         password: None,
+        folder: None,
     }
 }
 

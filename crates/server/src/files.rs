@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use courant_engine::Error as Refused;
-use courant_joblog::ids::JobId;
+use courant_joblog::job::Job;
 use courant_joblog::log::{AppendError, Blob, Log};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::objects::{Draft, Objects, Stored, Writer, hex};
+use crate::objects::{Draft, JobFolder, Objects, Stored, Writer, hex};
 
 /// How many of the files that were written last are remembered with their checksums. Some 250 bytes each.
 const REMEMBERED: usize = 16_384;
@@ -32,7 +32,7 @@ pub struct JobFiles {
 /// Names a file of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobFile {
-    job: JobId,
+    folder: JobFolder,
     name: Box<str>,
 }
 
@@ -50,23 +50,23 @@ enum Body {
 /// Size and checksum of the files written last, so that a report about one need not read it again.
 #[derive(Default)]
 struct Written {
-    jobs: HashMap<JobId, HashMap<Box<str>, Stored>>,
+    folders: HashMap<JobFolder, HashMap<Box<str>, Stored>>,
     oldest_first: VecDeque<JobFile>,
 }
 
 impl JobFile {
     /// A job's document. The checksum in the name keeps two submits with one request id apart.
-    pub fn document(job: &JobId, sha256: &str) -> Self {
-        Self { job: job.clone(), name: format!("document-{sha256}").into() }
+    pub fn document(folder: JobFolder, sha256: &str) -> Self {
+        Self { folder, name: format!("document-{sha256}").into() }
     }
 
     /// An attempt's artifact. Each attempt has names of its own, so a late writer harms nobody.
-    pub fn artifact(job: &JobId, attempt: u32, name: &str) -> Self {
-        Self { job: job.clone(), name: format!("a{attempt}/{name}").into() }
+    pub fn artifact(job: &Job, attempt: u32, name: &str) -> Self {
+        Self { folder: JobFolder::of(job), name: format!("a{attempt}/{name}").into() }
     }
 
     fn path(&self, objects: &Objects) -> Path {
-        objects.job_file(&self.job, &self.name)
+        objects.job_file(&self.folder, &self.name)
     }
 }
 
@@ -124,6 +124,11 @@ impl JobFiles {
         }
     }
 
+    /// Removes a document that another submit of the same request was quicker than.
+    pub async fn drop_document(&self, file: &JobFile) {
+        self.objects.remove(&file.path(&self.objects)).await;
+    }
+
     /// Reads a file, from an offset and at most so many bytes.
     pub async fn read(
         &self,
@@ -169,22 +174,22 @@ impl JobFiles {
     }
 
     /// Forgets what was written for a job that is removed: another one may be made under its id.
-    pub fn forget(&self, job: &JobId) {
-        self.written.lock().jobs.remove(job);
+    pub fn forget(&self, folder: &JobFolder) {
+        self.written.lock().folders.remove(folder);
     }
 
     async fn small(&self, file: &JobFile) -> Result<Option<Bytes>, Error> {
-        Ok(self.log.blob(&file.job, &file.name).await?)
+        Ok(self.log.blob(file.folder.job(), &file.name).await?)
     }
 
     async fn remove_small(&self, file: &JobFile) -> Result<(), Error> {
-        Ok(self.log.remove_blob(&file.job, &file.name).await.map_err(Refused::Append)?)
+        Ok(self.log.remove_blob(file.folder.job(), &file.name).await.map_err(Refused::Append)?)
     }
 
     async fn store_small(&self, file: &JobFile, bytes: Bytes) -> Result<(), Error> {
         let blob = Blob { name: file.name.clone(), bytes };
-        match self.log.store_blob(&file.job, blob).await {
-            Err(AppendError::Conflict { actual: None }) => Err(Refused::JobNotFound(file.job.clone()).into()),
+        match self.log.store_blob(file.folder.job(), blob).await {
+            Err(AppendError::Conflict { actual: None }) => Err(Refused::JobNotFound(file.folder.job().clone()).into()),
             stored => stored.map_err(|error| Refused::Append(error).into()),
         }
     }
@@ -281,23 +286,23 @@ impl ArtifactWriter<'_> {
 
 impl Written {
     fn remember(&mut self, file: JobFile, stored: Stored) {
-        let files = self.jobs.entry(file.job.clone()).or_default();
+        let files = self.folders.entry(file.folder.clone()).or_default();
         if files.insert(file.name.clone(), stored).is_none() {
             self.oldest_first.push_back(file);
         }
         if self.oldest_first.len() > REMEMBERED
             && let Some(oldest) = self.oldest_first.pop_front()
-            && let Some(files) = self.jobs.get_mut(&oldest.job)
+            && let Some(files) = self.folders.get_mut(&oldest.folder)
         {
             files.remove(&oldest.name);
             if files.is_empty() {
-                self.jobs.remove(&oldest.job);
+                self.folders.remove(&oldest.folder);
             }
         }
     }
 
     fn get(&self, file: &JobFile) -> Option<&Stored> {
-        self.jobs.get(&file.job)?.get(&file.name)
+        self.folders.get(&file.folder)?.get(&file.name)
     }
 }
 

@@ -10,15 +10,17 @@ use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
 
 use crate::error::Error;
+use crate::objects::JobFolder;
 use crate::services::Services;
 
 /// The pause before what could not be removed is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Stores a password for a job. Gives back its name, which is for the log.
-pub async fn store(services: &Services, job: &JobId, password: &str) -> Result<Box<str>, Error> {
+pub async fn store(services: &Services, folder: &JobFolder, password: &str) -> Result<Box<str>, Error> {
     let name = JobId::random().to_string();
-    services.objects.put(&services.objects.password(job, &name), services.passwords.seal(job, password)).await?;
+    let sealed = services.passwords.seal(folder.job(), password);
+    services.objects.put(&services.objects.password(folder, &name), sealed).await?;
     Ok(name.into())
 }
 
@@ -26,14 +28,15 @@ pub async fn store(services: &Services, job: &JobId, password: &str) -> Result<B
 pub async fn read(services: &Services, job: &Job) -> Result<String, Error> {
     let unreadable = || Error::PasswordUnreadable(job.id.clone());
     let name = job.password.as_deref().ok_or_else(unreadable)?;
-    let stored = services.objects.get(&services.objects.password(&job.id, name)).await?.ok_or_else(unreadable)?;
+    let stored =
+        services.objects.get(&services.objects.password(&JobFolder::of(job), name)).await?.ok_or_else(unreadable)?;
     services.passwords.unseal(&job.id, &stored).ok_or_else(unreadable)
 }
 
 /// Removes one that came to nothing.
-pub async fn drop_unused(services: &Services, job: &JobId, name: Option<&str>) {
+pub async fn drop_unused(services: &Services, folder: &JobFolder, name: Option<&str>) {
     if let Some(name) = name {
-        services.objects.remove(&services.objects.password(job, name)).await;
+        services.objects.remove(&services.objects.password(folder, name)).await;
     }
 }
 
@@ -42,12 +45,12 @@ pub async fn run(services: Arc<Services>) {
     let unused = &services.projections.unused_passwords;
     let added = services.engine.projection(unused, |unused, _| unused.added());
     loop {
-        while let Some((job, name)) = services.engine.projection(unused, |unused, _| unused.first()) {
-            let path = services.objects.password(&job, &name);
+        while let Some((folder, name)) = services.engine.projection(unused, |unused, _| unused.first()) {
+            let path = services.objects.password(&folder, &name);
             match services.objects.delete(&path).await {
-                Ok(()) => services.engine.projection(unused, |unused, _| unused.removed(&(job, name))),
+                Ok(()) => services.engine.projection(unused, |unused, _| unused.removed(&(folder, name))),
                 Err(error) => {
-                    tracing::warn!(%job, %error, "the password of an ended job could not be removed; trying again");
+                    tracing::warn!(job = %folder.job(), %error, "the password of an ended job could not be removed; trying again");
                     tokio::time::sleep(AGAIN).await;
                 }
             }

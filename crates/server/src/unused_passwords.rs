@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use courant_engine::projection::{JobChange, Projection};
-use courant_joblog::ids::JobId;
 use tokio::sync::Notify;
 
-/// A job and the name of its password.
-pub type PasswordKey = (JobId, Box<str>);
+use crate::objects::JobFolder;
+
+/// Where a job's files lie, and the name of its password.
+pub type PasswordKey = (JobFolder, Box<str>);
 
 /// Passwords to remove. Found again at every start, as long as their jobs are there.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ impl Projection for UnusedPasswords {
     fn on_change(&mut self, change: &JobChange<'_>) {
         let Some(job) = change.jobs().1.filter(|job| job.state.is_terminal()) else { return };
         if let Some(name) = &job.password {
-            self.left.insert((job.id.clone(), name.clone()));
+            self.left.insert((JobFolder::of(job), name.clone()));
             self.added.notify_one();
         }
     }

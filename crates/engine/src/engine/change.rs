@@ -76,18 +76,22 @@ impl Engine {
         }
     }
 
-    /// Removes a job and its history from the log, if `may` allows it for its newest state. `false` when it does not, or
-    /// there is no such job. Its files are the caller's.
-    pub async fn remove(&self, id: &JobId, may: impl Fn(&Job) -> Result<bool, Error>) -> Result<bool, Error> {
+    /// Removes a job and its history from the log, if `may` allows it for its newest state, and gives it back. `None` when it
+    /// does not, or there is no such job. Its files are the caller's.
+    pub async fn remove(
+        &self,
+        id: &JobId,
+        may: impl Fn(&Job) -> Result<bool, Error>,
+    ) -> Result<Option<Arc<Job>>, Error> {
         for _ in 0..RACES {
-            let Some(current) = self.current(id) else { return Ok(false) };
+            let Some(current) = self.current(id) else { return Ok(None) };
             if !may(&current.job)? {
-                return Ok(false);
+                return Ok(None);
             }
             match self.log.forget(&Key::of(&current.job), current.revision).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
-                    return Ok(true);
+                    return Ok(Some(current.job));
                 }
                 Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
                 Err(error) => return Err(Error::Append(error)),

@@ -148,6 +148,7 @@ fn finished(number: usize) -> Job {
         batch_size: None,
         cancel_unwatched_ms: None,
         password: None,
+        folder: None,
         ran_ms: Some(12_034),
     }
 }

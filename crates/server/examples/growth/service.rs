@@ -112,6 +112,7 @@ pub async fn submit(services: &Services, number: usize, owner: Owner) -> anyhow:
         batch_size: None,
         cancel_unwatched_ms: None,
         password: None,
+        folder: None,
     };
     services.engine.create(Change::Submitted(Box::new(submission)), id.clone(), Vec::new(), None).await?;
     Ok(id)

@@ -10,7 +10,6 @@ use courant_engine::snapshot::JobSnapshot;
 use courant_engine::transitions::{self, check_remove, check_retry};
 use courant_engine::view::CurrentJob;
 use courant_joblog::event::Change;
-use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
 use courant_proto::v1;
 use courant_proto::v1::{Password, RetryJobRequest};
@@ -19,6 +18,7 @@ use super::submit_request;
 use crate::auth::check_visible;
 use crate::convert::{self, job_id};
 use crate::error::Error;
+use crate::objects::JobFolder;
 use crate::passwords;
 use crate::retention;
 use crate::services::Services;
@@ -93,25 +93,25 @@ impl Jobs {
             .services
             .run_detached(async move {
                 let _reservation = reservation;
-                jobs.requeue(&job.id, &by, password).await
+                jobs.requeue(JobFolder::of(&job), &by, password).await
             })
             .await?;
         Ok((snapshot, self.services.engine.cursor(before)))
     }
 
-    async fn requeue(&self, id: &JobId, by: &str, password: Option<Password>) -> Result<JobSnapshot, Error> {
+    async fn requeue(&self, folder: JobFolder, by: &str, password: Option<Password>) -> Result<JobSnapshot, Error> {
         let name = match password {
-            Some(password) => Some(passwords::store(&self.services, id, &password.text).await?),
+            Some(password) => Some(passwords::store(&self.services, &folder, &password.text).await?),
             None => None,
         };
         let again = |job: &Job| {
             check_retry(job)?;
             Ok(Some(Change::Requeued { by: by.into(), password: name.clone() }))
         };
-        let snapshot = self.services.engine.change(id, again).await;
+        let snapshot = self.services.engine.change(folder.job(), again).await;
         // Whatever else went wrong, the retry may be in the log and need it; it goes with the job then.
         if matches!(snapshot, Err(Refused::JobState { .. } | Refused::JobNotFound(_))) {
-            passwords::drop_unused(&self.services, id, name.as_deref()).await;
+            passwords::drop_unused(&self.services, &folder, name.as_deref()).await;
         }
         Ok(snapshot?)
     }

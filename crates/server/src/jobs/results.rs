@@ -17,7 +17,7 @@ use tonic::Status;
 use crate::convert;
 use crate::error::Error;
 use crate::files::JobFile;
-use crate::objects::{artifact_name, page_name};
+use crate::objects::{JobFolder, artifact_name, page_name};
 use crate::services::Services;
 
 /// The media type of a format.
@@ -44,7 +44,7 @@ pub async fn read(
         size_bytes: bytes as i64,
         sha256: sha256.to_owned(),
     };
-    let file = JobFile::artifact(&job.id, attempt, &artifact_name(format));
+    let file = JobFile::artifact(job, attempt, &artifact_name(format));
     let range = ByteRange::of(request.offset, request.limit, bytes)?;
     let pieces = pieces(services, job, &file, range).await?;
     let header = futures::stream::once(async { Ok(ReadResultResponse { part: Some(Part::Header(header)) }) });
@@ -61,7 +61,7 @@ pub async fn read_page(
     let page = u32::try_from(request.page).ok().filter(|page| *page > 0);
     let page = page.ok_or_else(|| Error::field("page", "must be at least 1"))?;
     let attempt = attempt_of_page(job, page)?;
-    let file = JobFile::artifact(&job.id, attempt, &page_name(page));
+    let file = JobFile::artifact(job, attempt, &page_name(page));
     let (size, pieces) = services.files.open(&file).await.map_err(|error| gone(services, job, error))?;
     let header = ReadPageHeader { attempt: attempt as i32, size_bytes: size as i64 };
     let part = |part| Ok(ReadPageResponse { part: Some(part) });
@@ -93,7 +93,7 @@ pub async fn read_document(
         size_bytes: of.bytes as i64,
         sha256: of.sha256.to_string(),
     };
-    let file = JobFile::document(&job.id, &of.sha256);
+    let file = JobFile::document(JobFolder::of(job), &of.sha256);
     let range = ByteRange::of(request.offset, request.limit, of.bytes)?;
     let pieces = pieces(services, job, &file, range).await?;
     let part = |part| Ok(DownloadDocumentResponse { part: Some(part) });

@@ -17,7 +17,7 @@ use crate::convert;
 use crate::error::Error;
 use crate::files::{Document, DocumentWriter, JobFile};
 use crate::incoming_body::IncomingBody;
-use crate::objects::Stored;
+use crate::objects::{JobFolder, Stored};
 use crate::passwords;
 use crate::services::Services;
 use crate::worker::dispatch::NewClaim;
@@ -214,13 +214,14 @@ pub async fn commit(
             stored.bytes,
         )?);
     }
-    let file = JobFile::document(&request.id, &stored.sha256);
+    let folder = JobFolder::for_new(request.id.clone(), services.engine.is_shared());
+    let file = JobFile::document(folder.clone(), &stored.sha256);
     let blobs = services.files.place_document(&file, document).await?.into_iter().collect();
     let password = match &request.password {
-        Some(password) => Some(passwords::store(&services, &request.id, &password.text).await?),
+        Some(password) => Some(passwords::store(&services, &folder, &password.text).await?),
         None => None,
     };
-    let submission = request.clone().submission(&stored, password.clone(), &services.config);
+    let submission = request.clone().submission(&stored, password.clone(), folder.own(), &services.config);
     let start = registry.and_then(|registry| NewClaim::make(&services, &registry, &submission));
     let worker = start.as_ref().map(|claim| claim.worker().clone());
     let submission = Change::Submitted(Box::new(submission));
@@ -232,7 +233,10 @@ pub async fn commit(
     if first.is_some() {
         tracing::info!(job = %snapshot.current.job.id, owner = %request.owner, bytes = stored.bytes, "job submitted");
     } else {
-        passwords::drop_unused(&services, &request.id, password.as_deref()).await;
+        passwords::drop_unused(&services, &folder, password.as_deref()).await;
+    }
+    if JobFolder::of(&snapshot.current.job) != folder {
+        services.files.drop_document(&file).await;
     }
     Ok(Submitted { snapshot: same(snapshot, &request, &stored)?, first })
 }

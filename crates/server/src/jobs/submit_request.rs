@@ -94,7 +94,13 @@ impl SubmitRequest {
     }
 
     /// What goes into the log; the password by its name only.
-    pub fn submission(self, stored: &Stored, password: Option<Box<str>>, config: &Config) -> Submission {
+    pub fn submission(
+        self,
+        stored: &Stored,
+        password: Option<Box<str>>,
+        folder: Option<Box<str>>,
+        config: &Config,
+    ) -> Submission {
         let many = self.pages.is_some_and(|pages| pages > config.large_document_pages);
         let large = many || stored.bytes > config.large_document_bytes;
         let lane = if large { Lane::Large } else { self.lane.unwrap_or(Lane::Normal) };
@@ -114,6 +120,7 @@ impl SubmitRequest {
             batch_size: self.batch_size,
             cancel_unwatched_ms: self.cancel_unwatched.map(|time| time.as_millis() as u64),
             password,
+            folder,
         }
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "cloud")]
 mod credentials;
 mod drafts;
+mod folder;
 #[cfg(feature = "cloud")]
 mod multipart;
 mod names;
@@ -17,6 +18,7 @@ mod uploads;
 mod write;
 
 pub use self::drafts::Draft;
+pub use self::folder::JobFolder;
 pub use self::names::{artifact_name, page_name};
 pub use self::open_error::OpenError;
 pub(crate) use self::store::hex;

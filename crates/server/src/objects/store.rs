@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use courant_joblog::ids::JobId;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -108,16 +108,6 @@ impl Objects {
         Path::from_iter(self.prefix.parts().chain(Path::from(tail).parts()))
     }
 
-    /// Where a file of a job lies.
-    pub fn job_file(&self, job: &JobId, name: &str) -> Path {
-        self.path(&format!("jobs/{job}/{name}"))
-    }
-
-    /// Where a sealed password of a job lies. Each has its own name, so that removing an old one harms no new one.
-    pub fn password(&self, job: &JobId, name: &str) -> Path {
-        self.path(&format!("jobs/{job}/password-{name}"))
-    }
-
     pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
         self.store.put(path, bytes.into()).await.inspect_err(|error| self.request_probe(error))?;
         Ok(())
@@ -188,21 +178,6 @@ impl Objects {
         }
         Ok(false)
     }
-
-    /// Removes everything a job has here; nothing there is fine.
-    pub async fn remove_job(&self, job: &JobId) -> Result<(), Error> {
-        let path = self.path(&format!("jobs/{job}"));
-        if let Some(folder) = &self.folder {
-            return ignore_not_found(tokio::fs::remove_dir_all(folder.join(path.as_ref())).await);
-        }
-        self.remove_below(&path).await
-    }
-
-    pub(super) async fn remove_below(&self, path: &Path) -> Result<(), Error> {
-        let files = self.store.list(Some(path)).map_ok(|meta| meta.location).boxed();
-        let gone = self.store.delete_stream(files);
-        Ok(gone.try_for_each(|_| std::future::ready(Ok(()))).await?)
-    }
 }
 
 /// Whether it is just not there. A missing bucket answers alike, and is something else.
@@ -227,13 +202,15 @@ pub(crate) fn hex(hash: Sha256) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::JobFolder;
     use super::*;
 
     #[tokio::test]
     async fn what_is_written_is_described_and_read_in_part() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
-        let (draft, path) = (objects.upload(), objects.job_file(&JobId::new("J"), "document-abc"));
+        let (draft, path) =
+            (objects.upload(), objects.job_file(&JobFolder::new(JobId::new("J"), None), "document-abc"));
         let written = draft.path();
         let mut writer = objects.write(written.clone());
         writer.push(Bytes::from_static(b"hello ")).await.unwrap();
@@ -252,21 +229,5 @@ mod tests {
     fn a_url_that_is_none_is_refused() {
         assert!(matches!(Objects::at("not a url", None), Err(OpenError::Url { .. })));
         assert!(matches!(Objects::at("gopher://x", None), Err(OpenError::Url { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_removed_job_leaves_no_files_not_even_unfinished_ones() {
-        let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::local(folder.path()).unwrap();
-        let id = JobId::new("J");
-        let writer = objects.write(objects.job_file(&id, "document-abc"));
-        writer.finish().await.unwrap();
-        let mut cut_off = objects.write(objects.job_file(&id, "a1/pages/000001.json"));
-        cut_off.push(vec![0; (1 << 20) + 1].into()).await.unwrap();
-        assert_eq!(objects.jobs().await.unwrap(), std::slice::from_ref(&id));
-        objects.remove_job(&id).await.unwrap();
-        objects.remove_job(&id).await.unwrap();
-        assert!(objects.jobs().await.unwrap().is_empty());
-        drop(cut_off);
     }
 }

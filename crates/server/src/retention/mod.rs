@@ -17,6 +17,7 @@ use courant_joblog::job::Job;
 use futures::StreamExt;
 
 use crate::error::Error;
+use crate::objects::JobFolder;
 use crate::services::Services;
 
 /// The longest pause between two checks, in case the clock was set.
@@ -71,7 +72,8 @@ async fn remove_all(services: &Services, jobs: Vec<JobId>, now: Timestamp) -> bo
     removals.buffer_unordered(AT_ONCE).fold(true, |all, one| async move { all && one }).await
 }
 
-/// Removes a job, if `may` allows it for its newest state. `false` when it does not, or the job is gone already.
+/// Removes a job, if `may` allows it for its newest state. `false` when it does not, or the job is gone already. Other servers
+/// need not know: what they make again under this id has a folder of its own.
 ///
 /// Must run to its end: who may be cancelled gives it a task of its own.
 pub async fn remove(
@@ -81,12 +83,11 @@ pub async fn remove(
 ) -> Result<bool, Error> {
     // A repeated submit may make the same job again: not before its old files are gone.
     let _hold = services.holds.take(id).await;
-    let removed = services.engine.remove(id, may).await?;
-    if removed {
-        services.files.forget(id);
-    }
-    if removed && let Err(error) = services.objects.remove_job(id).await {
+    let Some(job) = services.engine.remove(id, may).await? else { return Ok(false) };
+    let folder = JobFolder::of(&job);
+    services.files.forget(&folder);
+    if let Err(error) = services.objects.remove_folder(&folder).await {
         tracing::warn!(job = %id, %error, "files of a removed job are left; the next sweep takes them");
     }
-    Ok(removed)
+    Ok(true)
 }

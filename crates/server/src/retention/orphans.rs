@@ -27,6 +27,7 @@ pub async fn run(services: Arc<Services>) {
 }
 
 /// Whether another server may be about to make the job: holds are one server's own, and what it has appended may not have arrived.
+/// What it makes later has a folder of its own and is not among the entries that were found.
 async fn may_be_anothers(services: &Services, id: &JobId) -> Result<bool, Error> {
     if services.engine.log.peers().is_none() {
         return Ok(false);
@@ -44,8 +45,9 @@ pub async fn sweep(services: &Services) -> Result<usize, Error> {
         }
         // A submit may be about to make it: under the hold it either has or has not.
         let _hold = services.holds.take(&id).await;
+        let found = services.objects.entries(&id).await?;
         if !is_there(&id) && !may_be_anothers(services, &id).await? {
-            services.objects.remove_job(&id).await?;
+            services.objects.remove_entries(&id, found).await?;
             removed += 1;
         }
     }
@@ -58,14 +60,14 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::objects::Objects;
+    use crate::objects::{JobFolder, Objects};
 
     /// How many jobs' files are removed of one that was written a moment ago and is in no log.
     async fn removed(log: MemoryLog) -> usize {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::local(folder.path()).unwrap();
         let services = Services::open(Config::new(folder.path()), Arc::new(log), objects).await.unwrap();
-        let document = services.objects.job_file(&JobId::new("J"), "document");
+        let document = services.objects.job_file(&JobFolder::new(JobId::new("J"), None), "document");
         services.objects.put(&document, b"%PDF".to_vec()).await.unwrap();
         sweep(&services).await.unwrap()
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::TransferError;
 use super::step::{Report, Step};
-use crate::objects::{DESCRIPTOR, Objects};
+use crate::objects::{DESCRIPTOR, JobFolder, Objects};
 
 /// Files that are copied at once. Each keeps some megabytes in memory where the store is a remote one.
 const AT_ONCE: usize = 4;
@@ -129,7 +129,7 @@ fn job_of(path: &Path) -> Option<JobId> {
 /// Where a file of a job lies in another store. Parts are taken as they are, with what is escaped in them.
 fn path_in(target: &Objects, file: &Path) -> Option<Path> {
     let job = job_of(file)?;
-    let any = target.job_file(&job, "any");
+    let any = target.job_file(&JobFolder::new(job, None), "any");
     let folder = any.parts().take(any.parts().count() - 1);
     Some(Path::from_iter(folder.chain(file.parts().skip(2))))
 }

@@ -17,7 +17,7 @@ use super::error::TransferError;
 use super::files::{FilesReport, ObjectFolder};
 use super::step::{Report, Step, of_log};
 use crate::fault::error_chain;
-use crate::objects::Objects;
+use crate::objects::{JobFolder, Objects};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -199,7 +199,7 @@ impl Files {
             .map(|url| Objects::at(&url, plan.objects_credentials_file.as_deref()).map(|objects| (url, objects)))
             .transpose()?;
         if let Some((url, objects)) = &to {
-            let any = objects.job_file(&JobId::new("none"), "none");
+            let any = objects.job_file(&JobFolder::new(JobId::new("none"), None), "none");
             let asked = objects.with_timeout(objects.exists(&any)).await;
             asked.map_err(|error| TransferError::Store { url: url.clone(), reason: error_chain(&error) })?;
         }

@@ -17,7 +17,7 @@ use super::registry::Registry;
 use crate::error::Error;
 use crate::files::{FileWriter, JobFile};
 use crate::incoming_body::IncomingBody;
-use crate::objects::Stored;
+use crate::objects::{JobFolder, Stored};
 use crate::services::Services;
 
 /// The longest name of an artifact in bytes.
@@ -28,7 +28,7 @@ pub async fn read_document(
     services: &Services,
     job: &Job,
 ) -> Result<BoxStream<'static, Result<ReadDocumentResponse, Status>>, Error> {
-    let file = JobFile::document(&job.id, &job.document.sha256);
+    let file = JobFile::document(JobFolder::of(job), &job.document.sha256);
     let pieces = services.files.read(&file, 0, None).await?;
     Ok(pieces.map_ok(|chunk| ReadDocumentResponse { chunk }).map_err(Status::from).boxed())
 }
@@ -39,10 +39,10 @@ pub async fn read(
     registry: &Registry,
     request: ReadArtifactRequest,
 ) -> Result<BoxStream<'static, Result<ReadArtifactResponse, Status>>, Error> {
-    let (holder, _) = held(services, registry, request.attempt).await?;
+    let (_, job) = held(services, registry, request.attempt).await?;
     check_name(&request.name)?;
     let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
-    let file = JobFile::artifact(&holder.attempt.job, writer, &request.name);
+    let file = JobFile::artifact(&job, writer, &request.name);
     let pieces = services.files.read(&file, 0, None).await.map_err(|error| match error {
         Error::Objects(object_store::Error::NotFound { .. }) => Error::ArtifactNotFound(request.name),
         other => other,
@@ -61,10 +61,10 @@ pub async fn write(
         return Err(Error::WrongOrder("the first message must be the header"));
     };
     check_name(&name)?;
-    let (holder, _) = held(services, registry, attempt).await?;
+    let (holder, job) = held(services, registry, attempt).await?;
     let attempt = &holder.attempt;
     drop(holder.enter(services, &registry.parts, &name)?);
-    let file = JobFile::artifact(&attempt.job, attempt.number, &name);
+    let file = JobFile::artifact(&job, attempt.number, &name);
     let mut writer = services.files.receive_artifact(file);
     let poured = stream_body(services.config.max_artifact_bytes, &mut parts, &mut body, &mut writer.file).await;
     // An attempt or a part that ended meanwhile leaves nothing behind.

@@ -367,7 +367,8 @@ impl World {
 
     async fn store(&self, holder: &Holder, page: i32) {
         let name = crate::objects::page_name(page as u32);
-        let file = crate::files::JobFile::artifact(&holder.attempt.job, holder.attempt.number, &name);
+        let job = self.services.engine.get(&holder.attempt.job).unwrap().current.job;
+        let file = crate::files::JobFile::artifact(&job, holder.attempt.number, &name);
         let mut writer = self.services.files.receive_artifact(file);
         writer.file.push(bytes::Bytes::from_static(PAGE)).await.unwrap();
         writer.finish().await.unwrap();

@@ -238,7 +238,7 @@ impl Report<'_> {
         let job = self.held_job()?;
         let new = pages.iter().filter(|(page, _)| !job.pages.is_done(page.number));
         let new: Vec<(u32, Bytes)> = new.map(|(page, artifact)| (page.number, artifact.clone())).collect();
-        let looks = futures::stream::iter(new).map(|(page, artifact)| self.store_or_look(page, artifact));
+        let looks = futures::stream::iter(new).map(|(page, artifact)| self.store_or_look(&job, page, artifact));
         looks.buffer_unordered(LOOKS).try_collect::<()>().await?;
         let decide = |job: &Job| {
             self.owned(job)?;
@@ -248,16 +248,16 @@ impl Report<'_> {
     }
 
     /// Sees to it that a page's artifact is there, unless it is stored with the report.
-    async fn store_or_look(&self, page: u32, artifact: Bytes) -> Result<(), Error> {
+    async fn store_or_look(&self, job: &Job, page: u32, artifact: Bytes) -> Result<(), Error> {
         let (files, name) = (&self.services.files, page_name(page));
         if artifact.is_empty() {
-            return self.stored(&name).await;
+            return self.stored(job, &name).await;
         }
         if artifact.len() <= files.small_bytes() {
             return Ok(());
         }
         // Sent to a server that took more.
-        let mut writer = files.receive_artifact(JobFile::artifact(&self.attempt.job, self.attempt.number, &name));
+        let mut writer = files.receive_artifact(JobFile::artifact(job, self.attempt.number, &name));
         writer.file.push(artifact).await?;
         writer.finish().await.map(drop)
     }
@@ -271,7 +271,7 @@ impl Report<'_> {
                 continue;
             }
             if (1..=self.services.files.small_bytes()).contains(&artifact.len()) {
-                let file = JobFile::artifact(&job.id, attempt, &page_name(page.number));
+                let file = JobFile::artifact(job, attempt, &page_name(page.number));
                 changes.blobs.push(self.services.files.small_file(file, artifact.clone()));
             }
             changes.changes.push(Change::PageFinished { attempt, page: Box::new(page.clone()) });
@@ -280,8 +280,8 @@ impl Report<'_> {
     }
 
     /// Says so if an artifact that must be there is not.
-    async fn stored(&self, name: &str) -> Result<(), Error> {
-        let file = JobFile::artifact(&self.attempt.job, self.attempt.number, name);
+    async fn stored(&self, job: &Job, name: &str) -> Result<(), Error> {
+        let file = JobFile::artifact(job, self.attempt.number, name);
         if self.services.files.exists(&file).await? { Ok(()) } else { Err(Error::ArtifactNotFound(name.to_owned())) }
     }
 
@@ -292,9 +292,9 @@ impl Report<'_> {
 
     async fn export_completed(&self, format: i32) -> Result<(), Error> {
         let (attempt, format) = (self.attempt.number, convert::format_in("export.format", format)?);
-        self.held_job()?;
+        let job = self.held_job()?;
         let name = artifact_name(format);
-        let file = JobFile::artifact(&self.attempt.job, attempt, &name);
+        let file = JobFile::artifact(&job, attempt, &name);
         let stored = self.services.files.describe(&file).await?.ok_or(Error::ArtifactNotFound(name))?;
         self.change(|job| {
             let (bytes, sha256) = (stored.bytes, stored.sha256.clone());
