@@ -21,6 +21,9 @@ pub struct ServerMessage {
     pub server: u64,
     /// What operators call it.
     pub name: String,
+    /// After so long without a word it and its workers are gone: its lease, in milliseconds.
+    #[serde(default)]
+    pub lease_ms: Option<u64>,
     pub content: Content,
 }
 
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
 
     fn message(content: Content) -> ServerMessage {
-        ServerMessage { server: 7, name: "one".into(), content }
+        ServerMessage { server: 7, name: "one".into(), lease_ms: Some(30_000), content }
     }
 
     fn worker() -> WorkerMessage {

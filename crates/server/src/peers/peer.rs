@@ -14,7 +14,7 @@ use super::question::Waiting;
 use crate::error::Error;
 use crate::presence::registry::PresenceRegistry;
 use crate::services::Services;
-use crate::worker::registry::{Registry, ServerId, WorkerStatus};
+use crate::worker::registry::{Registry, SETTLED_AFTER, ServerId, WorkerStatus};
 
 /// Workers in one message.
 const WORKERS_AT_ONCE: usize = 500;
@@ -22,6 +22,9 @@ const WORKERS_AT_ONCE: usize = 500;
 const GATHERED: Duration = Duration::from_millis(20);
 /// How long another server may take to do what it is asked.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is believed of another server's lease at most.
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
 /// After a start the others have said by then that they are there.
 pub(super) const OTHERS_KNOWN_AFTER: Duration = Duration::from_secs(2);
@@ -50,6 +53,8 @@ pub struct Peers {
 pub(super) struct Other {
     name: String,
     heard: Instant,
+    /// By which it tells of its workers.
+    lease: Duration,
 }
 
 impl Peers {
@@ -136,32 +141,38 @@ impl Peers {
     }
 
     pub(super) async fn send(&self, content: Content) {
-        let name = self.name.clone();
-        if let Some(message) = encode(&ServerMessage { server: self.registry.server.0, name, content }) {
+        let (name, lease) = (self.name.clone(), self.services.config.lease);
+        let lease_ms = Some(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
+        if let Some(message) = encode(&ServerMessage { server: self.registry.server.0, name, lease_ms, content }) {
             self.messages.publish(Subject::Servers, message).await;
         }
     }
 
     async fn receive(&self, mut received: mpsc::Receiver<bytes::Bytes>) {
         while let Some(message) = received.recv().await {
-            let Some(ServerMessage { server, name, content }) = decode(&message) else { continue };
+            let Some(ServerMessage { server, name, lease_ms, content }) = decode(&message) else { continue };
             let name: Arc<str> = name.into();
             let server = ServerId(server);
+            let lease = lease_ms.map_or(self.services.config.lease, |ms| Duration::from_millis(ms).min(LONGEST_LEASE));
             if server == self.registry.server {
                 self.registry.received_own();
             } else {
-                self.note_server(server, &name);
+                self.note_server(server, &name, lease);
             }
-            self.apply(server, &name, content).await;
+            self.apply(server, &name, lease, content).await;
             self.received.notify_waiters();
         }
     }
 
-    async fn apply(&self, server: ServerId, name: &Arc<str>, content: Content) {
+    async fn apply(&self, server: ServerId, name: &Arc<str>, lease: Duration, content: Content) {
         match content {
-            Content::Workers(_) if server == self.registry.server => {}
             Content::Workers(workers) => {
-                self.registry.apply(server, name, workers.into_iter().map(WorkerStatus::from).collect());
+                let workers: Vec<WorkerStatus> = workers.into_iter().map(WorkerStatus::from).collect();
+                if server != self.registry.server {
+                    self.registry.apply(server, name, lease, workers);
+                } else if self.registry.announced(&workers) {
+                    self.wake_when_settled();
+                }
             }
             Content::Drain { worker, drained } => self.registry.drain_if_here(&WorkerId::new(worker), drained),
             Content::Ask => self.registry.changed.notify_one(),
@@ -171,11 +182,20 @@ impl Peers {
         }
     }
 
-    fn note_server(&self, server: ServerId, name: &str) {
+    /// New workers can be given jobs then.
+    fn wake_when_settled(&self) {
+        let services = self.services.clone();
+        self.services.detached.spawn(async move {
+            tokio::time::sleep(SETTLED_AFTER).await;
+            services.engine.wake.notify_one();
+        });
+    }
+
+    fn note_server(&self, server: ServerId, name: &str, lease: Duration) {
         let mut others = self.others.lock();
         let now = Instant::now();
         if let Some(known) = others.get_mut(&server) {
-            known.heard = now;
+            (known.heard, known.lease) = (now, lease);
             return;
         }
         if name == self.name {
@@ -184,9 +204,10 @@ impl Peers {
             tracing::info!(%name, "another server is there");
         }
         let is_first = others.is_empty();
-        others.insert(server, Other { name: name.to_owned(), heard: now });
+        others.insert(server, Other { name: name.to_owned(), heard: now, lease });
         self.membership.send_replace(());
         if is_first {
+            self.registry.set_has_others(true);
             self.services.progress.set_wanted(true);
             self.presence.set_wanted(true);
             self.snapshot_wanted.notify_one();
@@ -195,13 +216,15 @@ impl Peers {
 
     fn forget_silent(&self) {
         let mut others = self.others.lock();
-        let silent = others.extract_if(|_, other| other.heard.elapsed() > self.services.config.lease);
+        let silent = others.extract_if(|_, other| other.heard.elapsed() > other.lease);
         for (server, other) in silent {
             tracing::info!(name = %other.name, "another server is gone: nothing is received from it any more");
             self.presence.forget_server(server);
             self.membership.send_replace(());
         }
         if others.is_empty() {
+            self.registry.set_has_others(false);
+            self.services.engine.wake.notify_one();
             self.services.progress.set_wanted(false);
             self.presence.set_wanted(false);
         }

@@ -34,8 +34,9 @@ impl Registry {
     ) -> Option<(WorkerId, u32)> {
         let inner = &mut *self.inner.lock();
         let takers = inner.by_kind.get(kind).filter(|takers| takers.open.len() <= LOOKED_AT && !inner.closing)?;
+        let conditions = inner.conditions(self.lease);
         let able = takers.open.iter().filter_map(|id| Some((id, inner.workers.get(id)?)));
-        let able = able.filter(|(_, worker)| worker.can_be_given_jobs(inner.floor, self.lease));
+        let able = able.filter(|(_, worker)| worker.can_be_given_jobs(conditions));
         let free = able.map(|(id, worker)| (worker.free_slots(held(id)), id));
         let (slots, id) = free.max().filter(|(slots, _)| *slots > 0)?;
         let id = id.clone();

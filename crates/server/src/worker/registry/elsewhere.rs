@@ -35,17 +35,19 @@ pub(super) struct RemoteWorker {
     pub(super) status: WorkerStatus,
     /// When its server told of it last.
     pub(super) renewed: Instant,
+    /// After so long without a word of its server it is lost: that server's lease, by which it tells of its workers.
+    pub(super) lease: Duration,
 }
 
 impl Elsewhere {
-    /// When a worker's server told of it last.
-    pub(super) fn renewed(&self, worker: &WorkerId) -> Option<Instant> {
-        self.workers.get(worker).map(|remote| remote.renewed)
+    /// When a worker's server told of it last, and for how long that is good.
+    pub(super) fn renewed(&self, worker: &WorkerId) -> Option<(Instant, Duration)> {
+        self.workers.get(worker).map(|remote| (remote.renewed, remote.lease))
     }
 
     /// Whether a worker of another subject has the id.
-    pub(super) fn is_taken(&self, worker: &WorkerId, subject: &str, lease: Duration) -> bool {
-        let taken = |remote: &RemoteWorker| *remote.status.subject != *subject && remote.is_alive(lease);
+    pub(super) fn is_taken(&self, worker: &WorkerId, subject: &str) -> bool {
+        let taken = |remote: &RemoteWorker| *remote.status.subject != *subject && remote.is_alive();
         self.workers.get(worker).is_some_and(taken)
     }
 
@@ -112,20 +114,20 @@ impl Elsewhere {
     }
 
     /// Forgets those of which nothing was said for a lease. Drained ones are remembered: they are to stay so.
-    pub(super) fn forget(&mut self, lease: Duration) {
-        if self.workers.values().all(|remote| remote.is_alive(lease)) {
+    pub(super) fn forget(&mut self) {
+        if self.workers.values().all(RemoteWorker::is_alive) {
             return;
         }
-        self.workers.retain(|_, remote| remote.is_alive(lease) || remote.status.drained);
-        for remote in self.workers.values_mut().filter(|remote| !remote.is_alive(lease)) {
+        self.workers.retain(|_, remote| remote.is_alive() || remote.status.drained);
+        for remote in self.workers.values_mut().filter(|remote| !remote.is_alive()) {
             remote.status.connected = false;
         }
         self.count();
     }
 
     /// An operator wants a worker drained that nobody looks after now.
-    pub(super) fn set_drained(&mut self, worker: &WorkerId, drained: bool, lease: Duration) {
-        if let Some(remote) = self.workers.get_mut(worker).filter(|remote| !remote.is_alive(lease)) {
+    pub(super) fn set_drained(&mut self, worker: &WorkerId, drained: bool) {
+        if let Some(remote) = self.workers.get_mut(worker).filter(|remote| !remote.is_alive()) {
             remote.status.drained = drained;
         }
     }
@@ -146,8 +148,8 @@ impl Elsewhere {
 }
 
 impl RemoteWorker {
-    fn is_alive(&self, lease: Duration) -> bool {
-        self.renewed.elapsed() <= lease
+    fn is_alive(&self) -> bool {
+        self.renewed.elapsed() <= self.lease
     }
 
     fn takes(&self, kind: &str) -> bool {
@@ -163,7 +165,7 @@ impl RemoteWorker {
     }
 
     /// Whether it is now with another server, which says this of it.
-    pub(super) fn is_gone_to(&self, there: &WorkerStatus, lease: Duration) -> bool {
-        !self.is_alive(lease) || (there.subject == self.status.subject && there.silence < self.silence())
+    pub(super) fn is_gone_to(&self, there: &WorkerStatus) -> bool {
+        !self.is_alive() || (there.subject == self.status.subject && there.silence < self.silence())
     }
 }

@@ -28,6 +28,7 @@ use tonic::Status;
 
 use self::confirmed::Confirmed;
 use self::elsewhere::Elsewhere;
+pub use self::peers::SETTLED_AFTER;
 pub use self::status::{ServerId, WorkerCapabilities, WorkerStatus, WorkerSummary};
 use super::parts::PartRegistry;
 use crate::error::Error;
@@ -77,6 +78,8 @@ struct Inner {
     /// Silence before this moment counts for nobody: the server was not there, or slept itself.
     floor: Instant,
     next: u64,
+    /// Whether other servers take jobs from the same log.
+    has_others: bool,
     /// The last worker that [`Registry::next_free`] looked at; `None` at the beginning.
     looked_at: Option<WorkerId>,
 }
@@ -120,6 +123,16 @@ struct Worker {
     /// Attempts that the worker has shown, on this stream, to know of. Those that are over are forgotten a while later.
     confirmed: Confirmed,
     connection: Option<Connection>,
+    /// When other servers have heard of it, on this stream. See [`SETTLED_AFTER`].
+    announced: Option<Instant>,
+}
+
+/// What decides, besides itself, whether a worker can be given jobs.
+#[derive(Clone, Copy)]
+struct Conditions {
+    floor: Instant,
+    lease: Duration,
+    has_others: bool,
 }
 
 struct Connection {
@@ -167,6 +180,7 @@ impl Registry {
             closing: false,
             floor: Instant::now(),
             next: 0,
+            has_others: false,
             looked_at: None,
         };
         Self {
@@ -199,7 +213,7 @@ impl Registry {
         let taken = |old: &Worker| {
             *old.subject != *subject && (old.connection.is_some() || old.last_seen.elapsed() <= self.lease)
         };
-        if inner.workers.get(&worker).is_some_and(taken) || inner.elsewhere.is_taken(&worker, subject, self.lease) {
+        if inner.workers.get(&worker).is_some_and(taken) || inner.elsewhere.is_taken(&worker, subject) {
             return Err(Error::WorkerIdTaken(worker));
         }
         inner.next += 1;
@@ -217,6 +231,7 @@ impl Registry {
                     unresponsive: false,
                     confirmed,
                     connection,
+                    announced: None,
                     ..old
                 }
             }
@@ -283,12 +298,12 @@ impl Registry {
     /// server has lost it when nothing is heard of it for a lease: that server may have gone.
     pub fn is_lost(&self, worker: &WorkerId, attempt: Option<&AttemptId>) -> bool {
         let inner = self.inner.lock();
-        let seen = match inner.workers.get(worker) {
-            Some(worker) => attempt.and_then(|attempt| worker.since(attempt)).max(Some(worker.last_seen)),
+        let (seen, lease) = match inner.workers.get(worker) {
+            Some(worker) => (attempt.and_then(|attempt| worker.since(attempt)).max(Some(worker.last_seen)), self.lease),
             None if inner.elsewhere.may_miss_messages(self.lease) => return false,
-            None => inner.elsewhere.renewed(worker),
+            None => inner.elsewhere.renewed(worker).map_or((None, self.lease), |(seen, lease)| (Some(seen), lease)),
         };
-        seen.max(Some(inner.floor)).is_some_and(|seen| seen.elapsed() > self.lease)
+        seen.max(Some(inner.floor)).is_some_and(|seen| seen.elapsed() > lease)
     }
 
     /// Reads which workers take each kind.
@@ -385,11 +400,15 @@ impl Registry {
         for id in gone.collect::<Vec<_>>() {
             inner.remove(&id);
         }
-        inner.elsewhere.forget(self.lease);
+        inner.elsewhere.forget();
     }
 }
 
 impl Inner {
+    fn conditions(&self, lease: Duration) -> Conditions {
+        Conditions { floor: self.floor, lease, has_others: self.has_others }
+    }
+
     fn free_among(
         &mut self,
         ids: impl IntoIterator<Item = WorkerId>,
@@ -402,7 +421,7 @@ impl Inner {
             let slots = worker.free_slots(held(&id));
             if slots == 0 {
                 self.close(&id);
-            } else if worker.can_be_given_jobs(self.floor, lease) {
+            } else if worker.can_be_given_jobs(self.conditions(lease)) {
                 let (kinds, takes_parts) = (worker.capabilities.kinds.clone(), worker.capabilities.takes_parts);
                 free.push(FreeWorker { worker: id, kinds, slots, takes_parts });
             }
@@ -480,6 +499,7 @@ impl Worker {
             unanswered,
             confirmed,
             connection,
+            announced: None,
         }
     }
 
@@ -487,8 +507,9 @@ impl Worker {
         !self.drained && self.connection.as_ref().is_some_and(|connection| connection.welcomed)
     }
 
-    fn can_be_given_jobs(&self, floor: Instant, lease: Duration) -> bool {
-        self.takes_jobs() && self.can_receive() && !self.is_silent(floor, lease)
+    fn can_be_given_jobs(&self, Conditions { floor, lease, has_others }: Conditions) -> bool {
+        let settled = !has_others || self.announced.is_some_and(|at| at.elapsed() >= SETTLED_AFTER);
+        settled && self.takes_jobs() && self.can_receive() && !self.is_silent(floor, lease)
     }
 
     /// Slots beside the jobs it holds and those that are being claimed for it.

@@ -34,7 +34,7 @@ impl Registry {
     /// The same for who was asked by another server: nothing happens if a third one looks after the worker.
     pub fn drain_if_here(&self, worker: &WorkerId, drained: bool) {
         if !self.set_drained(worker, drained) {
-            self.inner.lock().elsewhere.set_drained(worker, drained, self.lease);
+            self.inner.lock().elsewhere.set_drained(worker, drained);
         }
     }
 

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use courant_engine::affinity::Affinity;
 use courant_joblog::ids::WorkerId;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::elsewhere::RemoteWorker;
 use super::{Registry, ServerId, Worker, WorkerStatus};
+
+/// Where there are other servers, a worker gets no jobs before they have known of it for so long. What they were claiming when they
+/// heard of it may be jobs that are its own by now.
+pub const SETTLED_AFTER: Duration = Duration::from_millis(250);
 
 impl Registry {
     /// The workers that this server looks after, for the others.
@@ -16,11 +20,12 @@ impl Registry {
         inner.workers.iter().map(|(id, worker)| worker.status(id)).collect()
     }
 
-    /// Another server looks after these workers. One that is connected here as well stays with the server that heard it last.
-    pub fn apply(&self, server: ServerId, name: &Arc<str>, statuses: Vec<WorkerStatus>) {
+    /// Another server, of this lease, looks after these workers. One that is connected here as well stays with the server that heard it
+    /// last.
+    pub fn apply(&self, server: ServerId, name: &Arc<str>, lease: Duration, statuses: Vec<WorkerStatus>) {
         let inner = &mut *self.inner.lock();
         for status in statuses {
-            let there = |remote: &RemoteWorker| remote.server != server && !remote.is_gone_to(&status, self.lease);
+            let there = |remote: &RemoteWorker| remote.server != server && !remote.is_gone_to(&status);
             if inner.workers.get(&status.worker).is_some_and(|own| !own.is_gone_to(&status))
                 || inner.elsewhere.workers.get(&status.worker).is_some_and(there)
             {
@@ -30,7 +35,7 @@ impl Registry {
                 own.connection.iter().for_each(|connection| connection.replaced.cancel());
             }
             let (worker, renewed) = (status.worker.clone(), Instant::now());
-            let remote = RemoteWorker { server, server_name: name.clone(), status, renewed };
+            let remote = RemoteWorker { server, server_name: name.clone(), status, renewed, lease };
             inner.elsewhere.workers.insert(worker, remote);
         }
         inner.elsewhere.count();
@@ -39,6 +44,24 @@ impl Registry {
     /// Messages between servers arrive here.
     pub fn received_own(&self) {
         self.inner.lock().elsewhere.itself = Some(Instant::now());
+    }
+
+    /// This server has heard itself speak of these workers, so the others have heard it too. Whether some are new: they can be given
+    /// jobs after [`SETTLED_AFTER`].
+    pub fn announced(&self, workers: &[WorkerStatus]) -> bool {
+        let (mut inner, mut any) = (self.inner.lock(), false);
+        for status in workers.iter().filter(|status| status.connected) {
+            if let Some(worker) = inner.workers.get_mut(&status.worker).filter(|worker| worker.announced.is_none()) {
+                worker.announced = Some(Instant::now());
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Whether other servers take jobs from the same log.
+    pub fn set_has_others(&self, has_others: bool) {
+        self.inner.lock().has_others = has_others;
     }
 
     /// Whether another server looks after this worker.
@@ -58,7 +81,8 @@ impl Registry {
             return None;
         }
         let mut slots = inner.elsewhere.slots_by_server(kinds, held);
-        for worker in inner.workers.values().filter(|worker| worker.can_be_given_jobs(inner.floor, self.lease)) {
+        let conditions = inner.conditions(self.lease);
+        for worker in inner.workers.values().filter(|worker| worker.can_be_given_jobs(conditions)) {
             for kind in worker.capabilities.kinds.iter().filter(|kind| kinds.contains(kind)) {
                 let of_kind = slots.entry(kind.clone()).or_default().entry(self.server.0).or_default();
                 *of_kind = of_kind.saturating_add(worker.capabilities.slots);
@@ -93,7 +117,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use tokio::sync::mpsc;
-    use tokio::time::Duration;
 
     use super::super::elsewhere::FULL_FOR;
     use super::super::{OUTBOX, Session, WorkerCapabilities};
@@ -131,7 +154,7 @@ mod tests {
     async fn what_another_server_says_renews_the_lease() {
         let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
         for _ in 0..5 {
-            registry.apply(OTHER, &name(), vec![status(true, 0)]);
+            registry.apply(OTHER, &name(), LEASE, vec![status(true, 0)]);
             tokio::time::advance(LEASE).await;
             registry.remove_expired();
             assert!(!registry.is_lost(&worker, None) && registry.list().len() == 1);
@@ -142,10 +165,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_worker_is_judged_by_the_lease_of_its_own_server() {
+        let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
+        registry.apply(OTHER, &name(), LEASE * 3, vec![status(true, 0)]);
+        tokio::time::advance(LEASE * 3).await;
+        registry.remove_expired();
+        assert!(!registry.is_lost(&worker, None) && registry.list().len() == 1, "its server tells of it less often");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(registry.is_lost(&worker, None));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_does_not_even_hear_itself_takes_nobody_elsewhere_for_lost() {
         let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
         registry.received_own();
-        registry.apply(OTHER, &name(), vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), LEASE, vec![status(true, 0)]);
         tokio::time::advance(LEASE * 2).await;
         assert!(!registry.is_lost(&worker, None));
         registry.received_own();
@@ -156,7 +190,7 @@ mod tests {
     async fn slots_elsewhere_count_while_their_server_is_heard() {
         let registry = Registry::new(LEASE);
         connect(&registry, "worker").unwrap();
-        registry.apply(OTHER, &name(), vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), LEASE, vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
         let kinds: [Box<str>; 1] = ["pdf".into()];
         assert_eq!((registry.slots(), registry.slots_of(&kinds)["pdf"]), (5, 5));
         let slots = |held: u32| registry.affinity(&kinds, |_| held).map(|affinity| affinity.slots["pdf"].clone());
@@ -168,10 +202,11 @@ mod tests {
         registry.apply(
             OTHER,
             &name(),
+            LEASE,
             vec![WorkerStatus { worker: WorkerId::new("x"), drained: true, ..status(true, 0) }],
         );
         assert_eq!(registry.slots(), 2);
-        registry.apply(OTHER, &name(), vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), LEASE, vec![WorkerStatus { worker: WorkerId::new("x"), ..status(true, 0) }]);
         assert_eq!(registry.slots(), 5);
         tokio::time::advance(LEASE + Duration::from_millis(1)).await;
         registry.remove_expired();
@@ -179,15 +214,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn where_there_are_others_a_worker_gets_jobs_once_they_know_of_it() {
+        let registry = Registry::new(LEASE);
+        let session = connect(&registry, "worker").unwrap();
+        let free = || registry.free(&["pdf".into()], |_| 0).len();
+        assert_eq!(free(), 1, "there is nobody else");
+        registry.set_has_others(true);
+        tokio::time::advance(SETTLED_AFTER).await;
+        assert_eq!(free(), 0, "nobody has heard of it");
+        assert!(registry.announced(&registry.statuses()) && !registry.announced(&registry.statuses()));
+        assert_eq!(free(), 0, "they may be claiming what is its own now");
+        tokio::time::advance(SETTLED_AFTER).await;
+        assert_eq!(free(), 1);
+        registry.detach(&session);
+        connect(&registry, "worker").unwrap();
+        assert_eq!(free(), 0, "it is a new stream");
+        registry.set_has_others(false);
+        assert_eq!(free(), 1, "they are gone");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_worker_is_with_the_server_that_heard_it_last() {
         let registry = Registry::new(LEASE);
         let session = connect(&registry, "worker").unwrap();
         tokio::time::advance(Duration::from_secs(5)).await;
-        registry.apply(OTHER, &name(), vec![status(true, 6)]);
-        registry.apply(OTHER, &name(), vec![status(false, 1)]);
-        registry.apply(OTHER, &name(), vec![WorkerStatus { subject: "mallory".into(), ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), LEASE, vec![status(true, 6)]);
+        registry.apply(OTHER, &name(), LEASE, vec![status(false, 1)]);
+        registry.apply(OTHER, &name(), LEASE, vec![WorkerStatus { subject: "mallory".into(), ..status(true, 0) }]);
         assert!(!session.replaced.0.is_cancelled(), "it speaks here, or is gone there, or is another's");
-        registry.apply(OTHER, &name(), vec![status(true, 4)]);
+        registry.apply(OTHER, &name(), LEASE, vec![status(true, 4)]);
         assert!(session.replaced.0.is_cancelled() && registry.statuses().is_empty());
         assert!(registry.is_elsewhere(&session.worker));
         assert_eq!(registry.drained_elsewhere(&session.worker), Some(false));
@@ -203,18 +258,18 @@ mod tests {
         let session = connect(&registry, "worker").unwrap();
         tokio::time::advance(Duration::from_secs(5)).await;
         registry.detach(&session);
-        registry.apply(OTHER, &name(), vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), LEASE, vec![status(true, 0)]);
         assert!(registry.statuses().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_two_other_servers_it_is_with_the_one_that_heard_it_last() {
         let registry = Registry::new(LEASE);
-        registry.apply(OTHER, &name(), vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), LEASE, vec![status(true, 0)]);
         tokio::time::advance(Duration::from_secs(5)).await;
-        registry.apply(ServerId(3), &name(), vec![status(false, 6)]);
+        registry.apply(ServerId(3), &name(), LEASE, vec![status(false, 6)]);
         assert!(registry.list()[0].connected);
-        registry.apply(ServerId(3), &name(), vec![status(true, 4)]);
+        registry.apply(ServerId(3), &name(), LEASE, vec![status(true, 4)]);
         let affinity = registry.affinity(&["pdf".into()], |_| 0).unwrap();
         assert_eq!(affinity.slots["pdf"], [(3, 3)].into());
     }
@@ -222,7 +277,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_id_is_taken_also_by_who_is_connected_elsewhere() {
         let registry = Registry::new(LEASE);
-        registry.apply(OTHER, &name(), vec![status(true, 0)]);
+        registry.apply(OTHER, &name(), LEASE, vec![status(true, 0)]);
         assert!(matches!(connect(&registry, "mallory"), Err(crate::error::Error::WorkerIdTaken(_))));
         assert!(registry.drained_elsewhere(&WorkerId::new("w")).is_some());
         tokio::time::advance(LEASE + Duration::from_millis(1)).await;
@@ -232,7 +287,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_was_drained_elsewhere_stays_so() {
         let (registry, worker) = (Registry::new(LEASE), WorkerId::new("w"));
-        registry.apply(OTHER, &name(), vec![WorkerStatus { drained: true, ..status(true, 0) }]);
+        registry.apply(OTHER, &name(), LEASE, vec![WorkerStatus { drained: true, ..status(true, 0) }]);
         registry.drain_if_here(&worker, false);
         assert_eq!(registry.drained_elsewhere(&worker), Some(true), "its server is asked");
         tokio::time::advance(LEASE * 2).await;
