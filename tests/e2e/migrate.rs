@@ -69,7 +69,7 @@ fn history(watch: &Watch) -> Vec<JobEvent> {
 }
 
 /// All that happened to a job, from its first event.
-async fn whole_history(jobs: &Jobs, id: &str) -> anyhow::Result<Vec<JobEvent>> {
+pub(crate) async fn whole_history(jobs: &Jobs, id: &str) -> anyhow::Result<Vec<JobEvent>> {
     let mut now = jobs.watch(id, "").await?;
     now.next().await?;
     let here = Cursor::decode(&now.cursor)?;
@@ -104,7 +104,7 @@ pub(crate) async fn browser_resyncs(bridge: &Bridge, id: &str, cursor: &str) -> 
     Ok(())
 }
 
-async fn migrate(shared: &Shared, nats: &Cluster, data: &Path, flags: &[&str]) -> anyhow::Result<Ran> {
+pub(crate) async fn migrate(shared: &Shared, nats: &Cluster, data: &Path, flags: &[&str]) -> anyhow::Result<Ran> {
     let data = data.to_str().context("temporary folders have plain names")?;
     let arguments = [&["migrate", "--data-dir", data], flags].concat();
     program::ran(shared.courant(nats, &arguments)?).await

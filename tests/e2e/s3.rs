@@ -12,9 +12,20 @@ use courant_tests::s3::S3;
 use courant_tests::server::{Server, Shared};
 use courant_tests::worker::Worker;
 
+use crate::migrate::{Busy, LARGE as LARGE_TO_MIGRATE, migrate, report, whole_history, work_off};
+
 /// Below 5 MiB: uploads in parts of one server might be aborted by the other one when it starts, for this S3 server says of all
 /// that they were begun in 2010.
 const LARGE: usize = 4 << 20;
+
+/// Variables and flags with which servers reach this store.
+fn reached(s3: &S3, shared: Shared) -> anyhow::Result<(Shared, Vec<String>)> {
+    let settings = [("AWS_ENDPOINT", s3.endpoint.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "us-east-1")];
+    let shared = shared.with_environment(&settings);
+    let file = shared.write("credentials", "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n")?;
+    let flags = ["--objects", "s3://documents/courant", "--objects-credentials-file", &file];
+    Ok((shared, flags.map(String::from).to_vec()))
+}
 
 struct Two {
     _nats: Cluster,
@@ -26,15 +37,10 @@ struct Two {
 impl Two {
     async fn start() -> anyhow::Result<Self> {
         let (nats, s3) = (Cluster::single(Sync::Always), S3::with_bucket("documents").await?);
-        let settings =
-            [("AWS_ENDPOINT", s3.endpoint.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "us-east-1")];
-        let shared = Shared::new()?.with_environment(&settings);
-        let keys = "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n";
-        let file = shared.write("credentials", keys)?;
+        let (shared, objects) = reached(&s3, Shared::new()?)?;
         let flags = |name: &'static str| {
-            let objects = ["--objects", "s3://documents/courant", "--objects-credentials-file", &file];
             let pieces = ["--small-file-bytes", "0", "--upload-piece-bytes", "1048576", "--server-name", name];
-            [&objects[..], &pieces].concat()
+            objects.iter().map(String::as_str).chain(pieces).collect::<Vec<_>>()
         };
         let first = Server::start(&nats, &shared, "first", &flags("first")).await?;
         let second = Server::start(&nats, &shared, "second", &flags("second")).await?;
@@ -90,5 +96,34 @@ async fn of_an_upload_that_two_servers_take_at_once_each_piece_is_written_by_one
     let job = won.job.context("whoever was first has a job")?;
     let read = two.servers[1].jobs("alice").await?.document(&job.job_id, 0, 0).await?;
     ensure!(read == document(1) || read == document(2), "the bytes of two documents are mixed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn documents_and_results_move_from_one_machine_to_a_bucket() -> anyhow::Result<()> {
+    let (nats, s3) = (Cluster::single(Sync::Always), S3::with_bucket("documents").await?);
+    let busy = Busy::start().await?;
+    let (shared, objects) = reached(&s3, Shared::with_keys_of(&busy.up.data())?)?;
+    let history = whole_history(&busy.up.jobs("alice").await?, &busy.done).await?;
+    let data = busy.up.data();
+    drop((busy.work, busy.worker));
+    busy.up.stop().await?;
+    let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+    let done = report(&migrate(&shared, &nats, &data, &[&objects[..], &["--json"]].concat()).await?)?;
+    ensure!(done["verified"] == true && done["files"]["outcome"] == "copied", "{done}");
+    ensure!(done["files"]["counted"]["files"] == 6, "{done}");
+
+    let flags = [&objects[..], &["--lease", "1s"]].concat();
+    let server = Server::start(&nats, &shared, "server", &flags).await?;
+    let jobs = server.jobs("alice").await?;
+    ensure!(whole_history(&jobs, &busy.done).await? == history, "the history is another");
+    ensure!(jobs.document(&busy.done, 0, 0).await? == vec![b'd'; LARGE_TO_MIGRATE], "the document is another");
+    ensure!(
+        jobs.result(&busy.done, ResultFormat::Text).await?.len() == 12 * (LARGE_TO_MIGRATE / 10),
+        "the result is another"
+    );
+    let mut worker = Worker::connect(&server.grpc, &|name| shared.token(name, &[Role::Worker]), "test", 1)?;
+    work_off(&mut worker, 2).await?;
+    ensure!(jobs.ended(&busy.running).await?.state() == JobState::Succeeded);
     Ok(())
 }

@@ -95,6 +95,7 @@ impl Shared {
     /// A command of `courant` that reaches the log of this cluster.
     pub fn courant(&self, nats: &Cluster, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = program::command(arguments)?;
+        command.envs(self.environment.iter().cloned());
         self.reach(nats, &mut command);
         Ok(command)
     }
@@ -175,6 +176,11 @@ impl Server {
     /// The admin service for an admin of this name.
     pub async fn admin(&self, user: &str) -> anyhow::Result<Admin> {
         grpc::admin(&self.grpc, &self.shared.token(user, &[Role::Admin])?).await
+    }
+
+    /// Its number among processes.
+    pub fn process(&self) -> anyhow::Result<u32> {
+        self.child.id().context("it runs")
     }
 
     /// `kill -9`.
