@@ -248,6 +248,10 @@ $(DONE)/peers: tests/bench/peers/package-lock.json tests/bench/peers/requirement
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/bench/peers/requirements.txt
 	@mkdir -p $(@D) && touch $@
 
+.PHONY: scaling
+scaling: build ## The tables of docs/scaling.md that a model computes: streams, servers, claims, what the loss of a server takes
+	$(TARGET)/release/scaling
+
 .PHONY: bench-queues
 bench-queues: ## A thousand to a million waiting jobs side by side: positions, submits, claims, start, memory
 	cargo run --release --locked -p courant-engine --example queues

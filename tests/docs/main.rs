@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use courant_tests::scaling;
 use courant_tests::torture::verify::Rule;
 
 fn root() -> PathBuf {
@@ -24,9 +25,13 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_path_named_for_developers_exists() -> anyhow::Result<()> {
-    for (page, least) in
-        [("ARCHITECTURE.md", 30), ("docs/decisions.md", 15), ("docs/performance.md", 5), ("CONTRIBUTING.md", 3)]
-    {
+    for (page, least) in [
+        ("ARCHITECTURE.md", 30),
+        ("docs/decisions.md", 15),
+        ("docs/performance.md", 5),
+        ("docs/scaling.md", 5),
+        ("CONTRIBUTING.md", 3),
+    ] {
         let text = read(page)?;
         ensure!(paths(&text).count() >= least, "the test no longer finds the paths of {page}");
         for path in paths(&text) {
@@ -43,6 +48,18 @@ fn every_link_and_path_of_the_readme_exists() -> anyhow::Result<()> {
     let local = links.filter(|link| !link.starts_with("http") && !link.starts_with('#'));
     for path in local.chain(paths(&text)) {
         ensure!(root().join(path).exists(), "README.md names {path}, which is not there");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_tables_of_the_model_are_what_it_computes() -> anyhow::Result<()> {
+    let page = read("docs/scaling.md")?;
+    for table in [scaling::layouts(), scaling::claims(), scaling::losses()] {
+        ensure!(
+            page.contains(table.trim()),
+            "docs/scaling.md has another table than this one (make scaling):\n{table}"
+        );
     }
     Ok(())
 }

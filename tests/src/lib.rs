@@ -13,6 +13,7 @@ pub mod http;
 pub mod pdf_worker;
 pub mod program;
 pub mod s3;
+pub mod scaling;
 pub mod server;
 pub mod submitter;
 pub mod torture;

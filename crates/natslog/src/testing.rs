@@ -64,6 +64,11 @@ impl Node {
         wait_until("the server listens", || std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok());
     }
 
+    /// Its number among processes, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.running.lock().unwrap().as_ref().map(Child::id)
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(&self) {
         if let Some(mut child) = self.running.lock().unwrap().take() {

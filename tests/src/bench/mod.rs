@@ -7,6 +7,7 @@
 
 mod cpu;
 mod flags;
+mod followers;
 mod jobs;
 mod load;
 mod machine;
@@ -74,6 +75,8 @@ pub enum Measure {
     Watched,
     /// Several servers on a log on NATS: how fast waiting jobs are done, and how often two servers reach for the same.
     Servers,
+    /// Several servers on a log on NATS, of which one takes submits: what it costs that the others follow.
+    Followers,
     /// One topic with many browsers: as fast as it goes, and at a fixed rate.
     Fanout,
     /// Many topics with one browser each, as fast as it goes.
@@ -139,6 +142,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             }
             Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
             Measure::Servers => servers::measure(&options).await?,
+            Measure::Followers => followers::measure(&options).await?,
             Measure::Watched => vec![watched::measure(&options, 200).await?, watched::measure(&options, 1000).await?],
             of_sockets => sockets::measure(&options, of_sockets).await?,
         };
