@@ -61,11 +61,11 @@ pub use self::options::{Login, OpenError, Options, Tls};
 use self::peers::NatsPeers;
 use self::publish::{Outgoing, OutgoingBlob, Publisher};
 use self::reached::Reached;
-use self::server::{Server, Unavailable};
+use self::server::{Server, Unavailable, is_confirmed};
 use self::source::StreamSource;
 use self::subjects::Subjects;
 use self::view::View;
-use self::watchdog::{CERTAIN, Watchdog};
+use self::watchdog::{SHORT_CERTAIN, Watchdog};
 
 /// Publishes whose answer is waited for, at most; further ones wait.
 const IN_FLIGHT: usize = 8_192;
@@ -176,6 +176,7 @@ impl NatsLog {
             behind,
             reached: options.reached.clone().map(Reached::new),
             wrong: 0,
+            short_end: 0,
             seen: applied,
         };
         tasks.spawn(watchdog.run());
@@ -229,14 +230,25 @@ async fn reach(options: &Options) -> Result<(Connection, Context), OpenError> {
 async fn complete(context: &Context, mut found: Info, options: &Options) -> Result<Info, OpenError> {
     let Some(path) = &options.reached else { return Ok(found) };
     let Some((epoch, expected)) = reached::read(path)? else { return Ok(found) };
-    for left in (0..CERTAIN).rev() {
+    let (mut short, mut unconfirmed, mut end) = (0, 0, None);
+    loop {
         let is_current = settings::epochs(&found.config).and_then(|all| all.last().copied());
         let have = Revision(found.state.last_sequence);
         if is_current.is_none_or(|current| current.id != epoch) || have >= expected {
-            break;
+            return Ok(found);
         }
-        if left > 0 {
-            // A leader that was just elected may not know all yet.
+        if !is_confirmed(&found) {
+            unconfirmed += 1;
+        } else if end.replace(have) == Some(have) {
+            short += 1;
+        } else {
+            short = 0;
+        }
+        if unconfirmed >= SHORT_CERTAIN {
+            let reason = "the stream's leader has not heard from a majority of its replicas".into();
+            return Err(OpenError::JetStream { reason });
+        } else if short + 1 < SHORT_CERTAIN {
+            // A leader that was just elected does not show at once all that it has.
             tokio::time::sleep(watchdog::INTERVAL).await;
         } else if options.accept_loss {
             tracing::warn!(%have, %expected, "entries are missing from the stream; going on without them (--accept-log-loss)");
@@ -246,7 +258,6 @@ async fn complete(context: &Context, mut found: Info, options: &Options) -> Resu
         }
         found = settings::open(context, options).await?;
     }
-    Ok(found)
 }
 
 #[async_trait]

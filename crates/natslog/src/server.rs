@@ -64,7 +64,7 @@ impl Server {
     /// the others may have elected another that knows more.
     pub(crate) async fn confirmed_last(&self, subject: &str) -> Result<Option<StreamMessage>, Unavailable> {
         match self.info().await? {
-            Some(info) if info.cluster.as_ref().is_none_or(is_followed) => self.leader_last(subject).await,
+            Some(info) if is_confirmed(&info) => self.leader_last(subject).await,
             Some(_) => Err(Unavailable("the stream's leader has not heard from a majority of its replicas".into())),
             None => Err(Unavailable("the stream is not there".into())),
         }
@@ -176,6 +176,11 @@ impl Server {
             },
         }
     }
+}
+
+/// Whether what the stream's leader says of its end can be believed: a majority follows it.
+pub(crate) fn is_confirmed(info: &Info) -> bool {
+    info.cluster.as_ref().is_none_or(is_followed)
 }
 
 fn is_followed(cluster: &ClusterInfo) -> bool {

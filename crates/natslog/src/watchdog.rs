@@ -12,11 +12,15 @@ use tokio::sync::Notify;
 use crate::append::Appender;
 use crate::publish::Outcome;
 use crate::reached::Reached;
+use crate::server::is_confirmed;
 use crate::settings;
 
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
-/// So often in a row something must be seen that ends the log: a leader that was just elected may not know all yet.
-pub(crate) const CERTAIN: u32 = 3;
+/// So often in a row something must be seen that ends the log.
+const CERTAIN: u32 = 3;
+/// So often in a row a stream must end too early, at the same revision: a leader that was just elected does not show at once all that it
+/// has.
+pub(crate) const SHORT_CERTAIN: u32 = 6;
 /// Tombstones that are removed at a time.
 const TOMBSTONES: usize = 256;
 
@@ -36,6 +40,8 @@ pub(crate) struct Watchdog {
     pub(crate) reached: Option<Reached>,
     /// How often in a row the stream was not the one.
     pub(crate) wrong: u32,
+    /// Where the stream ended when it ended too early.
+    pub(crate) short_end: u64,
     /// Up to where messages had arrived when it was looked last.
     pub(crate) seen: u64,
 }
@@ -66,9 +72,14 @@ impl Watchdog {
     }
 
     async fn look(&mut self, info: Option<Info>, seen: u64) {
-        if let Some(reason) = self.what_is_wrong(info.as_ref(), seen) {
+        let is_wrong = match (self.what_is_wrong(info.as_ref()), &info) {
+            (Some(reason), _) => Some((reason, CERTAIN)),
+            (None, Some(info)) => self.ends_too_early(info, seen).map(|reason| (reason, SHORT_CERTAIN)),
+            (None, None) => None,
+        };
+        if let Some((reason, certain)) = is_wrong {
             self.wrong += 1;
-            if self.wrong >= CERTAIN {
+            if self.wrong >= certain {
                 self.appender.view.stop(reason);
             }
             return;
@@ -83,16 +94,25 @@ impl Watchdog {
         }
     }
 
-    fn what_is_wrong(&self, info: Option<&Info>, seen: u64) -> Option<String> {
+    fn what_is_wrong(&self, info: Option<&Info>) -> Option<String> {
         let name = &self.appender.server.name;
         let open_again = "open the log again";
         let Some(info) = info else { return Some(format!("the stream {name} was deleted; {open_again}")) };
         if settings::epochs(&info.config).as_ref() != Some(&self.epochs) || info.created.to_string() != self.created {
             return Some(format!("the stream {name} was replaced, or has a new epoch; {open_again}"));
         }
-        let last = info.state.last_sequence;
-        (last < seen)
-            .then(|| format!("the stream {name} ends at {last}, and {seen} has been there; put back what is missing"))
+        None
+    }
+
+    fn ends_too_early(&mut self, info: &Info, seen: u64) -> Option<String> {
+        let (name, last) = (&self.appender.server.name, info.state.last_sequence);
+        if last >= seen || !is_confirmed(info) {
+            return None;
+        }
+        if std::mem::replace(&mut self.short_end, last) != last {
+            self.wrong = 0;
+        }
+        Some(format!("the stream {name} ends at {last}, and {seen} has been there; put back what is missing"))
     }
 
     /// Blobs do not arrive here, so the end of the stream alone does not say.

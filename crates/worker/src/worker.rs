@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use courant_proto::v1::work_request::Message;
@@ -79,6 +80,9 @@ async fn run_until_stopped(
         released: CancellationToken::new(),
         unacknowledged: None,
         tracker: TaskTracker::new(),
+        // Not zero, which says nothing.
+        process: fastrand::u64(1..),
+        streams: AtomicU64::new(0),
         config,
     };
     let watch = worker.watch_shutdown(shutdown);
@@ -112,6 +116,10 @@ pub(crate) struct Worker {
     /// Since when, at a shutdown, only last reports are left.
     unacknowledged: Option<Instant>,
     tracker: TaskTracker,
+    /// Tells this process from others with the same worker id.
+    process: u64,
+    /// How many streams there were, with the one that is open.
+    streams: AtomicU64,
 }
 
 impl Worker {
@@ -229,7 +237,9 @@ impl Worker {
         self.config.status.set(status);
     }
 
+    /// For a new stream.
     pub(crate) fn hello(&self) -> Hello {
+        let stream = self.streams.fetch_add(1, Ordering::Relaxed) + 1;
         // While draining it keeps what it has and takes nothing new.
         let slots = if self.is_draining() { 0 } else { i32::try_from(self.config.slots).unwrap_or(1) };
         Hello {
@@ -240,6 +250,8 @@ impl Worker {
             software: self.config.software.clone(),
             takes_parts: self.config.parts,
             resends_reports: true,
+            process: self.process,
+            stream,
         }
     }
 

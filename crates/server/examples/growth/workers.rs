@@ -41,6 +41,7 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
             slots: SLOTS,
             software: "growth".into(),
             takes_parts: true,
+            ..WorkerCapabilities::default()
         };
         let session = registry.attach(worker.clone(), "worker", capabilities, outbox)?;
         registry.welcomed(&session);

@@ -58,6 +58,10 @@ pub struct WorkerMessage {
     slots: u32,
     software: String,
     takes_parts: bool,
+    #[serde(default)]
+    process: u64,
+    #[serde(default)]
+    stream: u64,
     connected: bool,
     drained: bool,
     silence_ms: u64,
@@ -106,7 +110,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 impl From<&WorkerStatus> for WorkerMessage {
     fn from(status: &WorkerStatus) -> Self {
-        let WorkerCapabilities { kinds, slots, software, takes_parts } = &status.capabilities;
+        let WorkerCapabilities { kinds, slots, software, takes_parts, process, stream } = &status.capabilities;
         Self {
             worker: status.worker.to_string(),
             subject: status.subject.to_string(),
@@ -114,6 +118,8 @@ impl From<&WorkerStatus> for WorkerMessage {
             slots: *slots,
             software: software.to_string(),
             takes_parts: *takes_parts,
+            process: *process,
+            stream: *stream,
             connected: status.connected,
             drained: status.drained,
             silence_ms: u64::try_from(status.silence.as_millis()).unwrap_or(u64::MAX),
@@ -131,6 +137,8 @@ impl From<WorkerMessage> for WorkerStatus {
                 slots: message.slots,
                 software: message.software.into(),
                 takes_parts: message.takes_parts,
+                process: message.process,
+                stream: message.stream,
             },
             connected: message.connected,
             drained: message.drained,
@@ -195,6 +203,8 @@ mod tests {
             slots: 2,
             software: "test 1.0".into(),
             takes_parts: true,
+            process: 9,
+            stream: 2,
             connected: true,
             drained: false,
             silence_ms: 1_500,

@@ -250,6 +250,7 @@ mod tests {
                 slots: 2,
                 software: "test".into(),
                 takes_parts: false,
+                ..WorkerCapabilities::default()
             };
             let session = registry.attach(worker, "worker", offer, outbox).unwrap();
             registry.welcomed(&session);

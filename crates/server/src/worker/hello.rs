@@ -76,6 +76,8 @@ impl ValidatedHello {
                 slots,
                 software: letters.take(MAX_SOFTWARE).collect(),
                 takes_parts: hello.takes_parts,
+                process: hello.process,
+                stream: hello.stream,
             },
             in_flight,
             resends_reports: hello.resends_reports,

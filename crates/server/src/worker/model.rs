@@ -297,6 +297,7 @@ impl World {
             slots: fake.slots,
             software: "test".into(),
             takes_parts: true,
+            ..WorkerCapabilities::default()
         };
         let session = self.registry.attach(fake.id.clone(), "worker", offer, outbox.clone()).unwrap();
         self.registry.welcomed(&session);

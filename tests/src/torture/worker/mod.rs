@@ -197,7 +197,7 @@ impl Worker {
         let in_flight = taken.map(|(key, _)| key.reference()).collect();
         let (worker_id, kinds, software) = (self.id.clone(), vec![KIND.to_owned()], "torture".to_owned());
         let hello =
-            Hello { worker_id, kinds, slots: SLOTS, in_flight, software, takes_parts: true, resends_reports: false };
+            Hello { worker_id, kinds, slots: SLOTS, in_flight, software, takes_parts: true, ..Hello::default() };
         let _ = out.send(WorkRequest { message: Some(Out::Hello(hello)) }).await;
         // Its calls go where its stream is, as the SDK's do.
         let server = self.place.servers.turn();

@@ -166,6 +166,10 @@ impl RemoteWorker {
 
     /// Whether it is now with another server, which says this of it.
     pub(super) fn is_gone_to(&self, there: &WorkerStatus) -> bool {
+        let later = there.capabilities.is_later_than(&self.status.capabilities);
+        if let Some(later) = later.filter(|_| there.subject == self.status.subject) {
+            return later;
+        }
         !self.is_alive() || (there.subject == self.status.subject && there.silence < self.silence())
     }
 }

@@ -96,6 +96,10 @@ impl Worker {
     /// Whether it is now with the server that says this of it. A worker of another subject that came to that server at the same
     /// moment is another one.
     fn is_gone_to(&self, there: &WorkerStatus) -> bool {
+        let later = there.capabilities.is_later_than(&self.capabilities);
+        if let Some(later) = later.filter(|_| there.subject == self.subject) {
+            return later;
+        }
         let heard_there_last = there.silence < self.last_seen.elapsed();
         there.subject == self.subject && heard_there_last && (there.connected || self.connection.is_none())
     }
@@ -250,6 +254,29 @@ mod tests {
         assert!(registry.list()[0].connected, "the end of its old stream changes nothing");
         connect(&registry, "worker").unwrap();
         assert!(registry.drained_elsewhere(&session.worker).is_none() && registry.statuses().len() == 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_streams_of_one_process_the_later_counts_however_late_it_is_heard_of() {
+        let of = |stream| WorkerCapabilities { process: 7, stream, ..offer(2) };
+        let registry = Registry::new(LEASE);
+        let attach =
+            |stream| registry.attach(WorkerId::new("w"), "worker", of(stream), mpsc::channel(OUTBOX).0).unwrap();
+        let session = attach(3);
+        registry.welcomed(&session);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        // Sent before it came here, and delayed: it would seem to have been heard there just now.
+        registry.apply(OTHER, &name(), LEASE, vec![WorkerStatus { capabilities: of(2), ..status(true, 0) }]);
+        assert!(!session.replaced.0.is_cancelled() && registry.statuses().len() == 1);
+        registry.apply(OTHER, &name(), LEASE, vec![WorkerStatus { capabilities: of(4), ..status(true, 9) }]);
+        assert!(session.replaced.0.is_cancelled() && registry.is_elsewhere(&session.worker));
+        registry.apply(ServerId(3), &name(), LEASE, vec![WorkerStatus { capabilities: of(3), ..status(true, 0) }]);
+        let affinity = registry.affinity(&["pdf".into()], |_| 0).unwrap();
+        assert!(affinity.slots["pdf"].contains_key(&OTHER.0), "a third server has an older one");
+        let process = WorkerCapabilities { process: 8, ..of(1) };
+        registry.apply(ServerId(3), &name(), LEASE, vec![WorkerStatus { capabilities: process, ..status(true, 0) }]);
+        let affinity = registry.affinity(&["pdf".into()], |_| 0).unwrap();
+        assert!(affinity.slots["pdf"].contains_key(&OTHER.0), "of another process the one counts that was heard last");
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,17 @@ pub struct WorkerCapabilities {
     pub software: Box<str>,
     /// Whether it takes parts of documents that others do.
     pub takes_parts: bool,
+    /// A random number of its process; 0: not said.
+    pub process: u64,
+    /// Which stream of that process this is.
+    pub stream: u64,
+}
+
+impl WorkerCapabilities {
+    /// Whether this is declared on a later stream of the same process. `None` where that cannot be told.
+    pub(super) fn is_later_than(&self, other: &Self) -> Option<bool> {
+        (self.process != 0 && self.process == other.process).then_some(self.stream > other.stream)
+    }
 }
 
 /// A worker as operators see it.

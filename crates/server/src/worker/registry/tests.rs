@@ -26,7 +26,7 @@ fn registry(room: usize) -> (Registry, WorkerId, Session, mpsc::Receiver<Result<
     let (registry, worker) = (Registry::default(), WorkerId::new("w"));
     let (outbox, sent) = mpsc::channel(room);
     let capabilities =
-        WorkerCapabilities { kinds: ["pdf".into()].into(), slots: 2, software: "test".into(), takes_parts: false };
+        WorkerCapabilities { kinds: ["pdf".into()].into(), slots: 2, software: "test".into(), ..Default::default() };
     let session = registry.attach(worker.clone(), "worker", capabilities, outbox).unwrap();
     (registry, worker, session, sent)
 }
