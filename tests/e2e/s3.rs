@@ -102,7 +102,7 @@ async fn of_an_upload_that_two_servers_take_at_once_each_piece_is_written_by_one
 #[tokio::test]
 async fn documents_and_results_move_from_one_machine_to_a_bucket() -> anyhow::Result<()> {
     let (nats, s3) = (Cluster::single(Sync::Always), S3::with_bucket("documents").await?);
-    let busy = Busy::start().await?;
+    let mut busy = Busy::start().await?;
     let (shared, objects) = reached(&s3, Shared::with_keys_of(&busy.up.data())?)?;
     let history = whole_history(&busy.up.jobs("alice").await?, &busy.done).await?;
     let data = busy.up.data();

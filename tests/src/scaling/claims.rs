@@ -28,9 +28,10 @@ pub struct Claims {
 
 /// Jobs each server runs at once.
 const SLOTS: u32 = 8;
-const JOBS: usize = 5_000;
-/// How often a server comes or goes.
-const CHANGES_EVERY: u64 = 500_000;
+/// Jobs that wait at the beginning, for each server.
+const JOBS: usize = 2_500;
+/// How often a server comes or goes, far more often than in life.
+const CHANGES_EVERY: u64 = 200_000;
 const KIND: &str = "pdf";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,18 +109,19 @@ impl Claims {
 impl Play {
     fn new(setting: Claims) -> Self {
         let all: u64 = (1 << setting.servers) - 1;
-        let names: Vec<JobId> = (0..JOBS).map(|job| JobId::new(format!("J{job}"))).collect();
+        let jobs = JOBS * setting.servers;
+        let names: Vec<JobId> = (0..jobs).map(|job| JobId::new(format!("J{job}"))).collect();
         let server = |server: usize| Server {
             affinity: affinity(server, all),
             own: BTreeSet::new(),
-            waiting: (0..JOBS).collect(),
+            waiting: (0..jobs).collect(),
             free: SLOTS,
             open: true,
         };
         let servers = (0..setting.servers).map(server).collect();
-        let (taken, steps, rng) = (vec![false; JOBS], BinaryHeap::new(), Rng::with_seed(1));
+        let (taken, steps, rng) = (vec![false; jobs], BinaryHeap::new(), Rng::with_seed(1));
         let mut play =
-            Self { setting, names, servers, taken, left: JOBS, steps, now: 0, made: 0, lost: 0, present: all, rng };
+            Self { setting, names, servers, taken, left: jobs, steps, now: 0, made: 0, lost: 0, present: all, rng };
         for server in 0..setting.servers {
             play.learn(server, all);
             play.claim(server);

@@ -77,7 +77,7 @@ pub fn layouts() -> String {
 
 /// How many claims are lost where servers come and go.
 pub fn claims() -> String {
-    let mut table = "| servers | claims lost, all there all the time | one comes or goes every half second | … and gets jobs at once |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut table = "| servers | claims lost, all there all the time | one comes or goes five times a second | … and gets jobs at once |\n| --- | --- | --- | --- |\n".to_owned();
     for servers in SERVERS {
         let steady = Claims::of(servers).steady().lost();
         let changing = Claims::of(servers).lost();

@@ -7,13 +7,11 @@ use courant_joblog::ids::WorkerId;
 use courant_proto::v1::Hello;
 
 use super::parts::{Holder, holder_in};
-use super::registry::WorkerCapabilities;
+use super::registry::{MAX_SLOTS, WorkerCapabilities};
 use crate::credential::Credentials;
 use crate::error::Error;
 use crate::text::is_kind;
 
-/// The most jobs a worker may take at once.
-pub const MAX_SLOTS: i32 = 1024;
 /// The most kinds a worker may name.
 pub const MAX_KINDS: usize = 64;
 /// The longest id of a worker in bytes.

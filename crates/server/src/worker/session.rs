@@ -127,15 +127,18 @@ fn take_in(
     inbound: &mut Streaming<WorkRequest>,
     mut received: Result<Option<In>, Error>,
 ) -> bool {
-    let mut reads_on = true;
-    for _ in 0..MAX_REPORTS {
+    let (mut reads_on, mut taken) = (true, 0);
+    loop {
         match received {
             Ok(Some(message)) => reports.push(message),
             // What came before is taken.
             Ok(None) => reads_on = false,
             Err(error) => reports.fail(error),
         }
-        if !reads_on || reports.has_failed() || reports.has_answers() || !reports.has_capacity() {
+        taken += 1;
+        let is_full = taken == MAX_REPORTS || reports.has_answers() || !reports.has_capacity();
+        // Before another is read, which must be put in.
+        if !reads_on || reports.has_failed() || is_full {
             break;
         }
         let Some(next) = receive(inbound).now_or_never() else { break };
@@ -223,4 +226,43 @@ async fn reconcile(
         }
     }
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use courant_joblog::memory::MemoryLog;
+    use courant_proto::v1::ChangeSlots;
+    use prost::Message as _;
+    use tonic::codec::Codec as _;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::objects::Objects;
+
+    /// So many messages that are all there at once.
+    fn stream(count: usize) -> Streaming<WorkRequest> {
+        let message = WorkRequest { message: Some(In::Slots(ChangeSlots { slots: 1 })) }.encode_to_vec();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        // A body may be text, which all of these bytes are.
+        let frame = String::from_utf8([&[0][..], &length, &message].concat()).unwrap();
+        let decoder = courant_proto::codec::Codec::<WorkResponse, WorkRequest>::default().decoder();
+        Streaming::new_request(decoder, frame.repeat(count), None, None)
+    }
+
+    #[tokio::test]
+    async fn of_more_messages_than_are_taken_at_once_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, objects) = (Arc::new(MemoryLog::new()), Objects::local(folder.path()).unwrap());
+        let services = Services::open(Config::new(folder.path()), log, objects).await.unwrap();
+        let (registry, worker) = (Registry::default(), WorkerId::new("w"));
+        let mut reports = ReportQueue::new(&services, &registry, &worker, true);
+        let mut inbound = stream(MAX_REPORTS + 44);
+        let first = receive(&mut inbound).await;
+        assert!(take_in(&mut reports, &mut inbound, first) && !reports.has_failed());
+        let mut left = 0;
+        while receive(&mut inbound).await.unwrap().is_some() {
+            left += 1;
+        }
+        assert_eq!(left, 44);
+    }
 }

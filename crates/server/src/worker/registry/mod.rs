@@ -29,13 +29,13 @@ use tonic::Status;
 use self::confirmed::Confirmed;
 use self::elsewhere::Elsewhere;
 pub use self::peers::SETTLED_AFTER;
-pub use self::status::{ServerId, WorkerCapabilities, WorkerStatus, WorkerSummary};
+pub use self::status::{MAX_SLOTS, ServerId, WorkerCapabilities, WorkerStatus, WorkerSummary};
 use super::parts::PartRegistry;
 use crate::error::Error;
 
-/// Messages under way to one worker. When it is full the worker does not read: what must not get lost is repeated in
-/// the answer to its heartbeat, or goes to another worker.
-pub const OUTBOX: usize = 64;
+/// Messages under way to one worker: an assignment for each slot that it may have, and others. When it is full the worker does not
+/// read: what must not get lost is repeated in the answer to its heartbeat, or goes to another worker.
+pub const OUTBOX: usize = MAX_SLOTS as usize + 64;
 
 /// What goes to a worker.
 pub type Outbox = mpsc::Sender<Result<WorkResponse, Status>>;

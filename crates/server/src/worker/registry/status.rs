@@ -5,6 +5,9 @@ use std::sync::Arc;
 use courant_joblog::ids::WorkerId;
 use tokio::time::Duration;
 
+/// The most jobs a worker may take at once.
+pub const MAX_SLOTS: i32 = 1024;
+
 /// What a worker declares in its hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerCapabilities {
