@@ -45,11 +45,11 @@ pub struct Machines {
 }
 
 pub const MEASURED: Measured = Measured {
-    stream_rate: 5_000.0,
-    taking: 100.0,
-    following: 30.0,
-    nats: 100.0,
-    nats_follower: 10.0,
+    stream_rate: 9_900.0,
+    taking: 58.0,
+    following: 22.0,
+    nats: 123.0,
+    nats_follower: 7.6,
     entry_bytes: 800.0,
     loading: 15.0,
 };
