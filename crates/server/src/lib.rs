@@ -10,10 +10,11 @@
 //!   a state as a whole.
 //! - `peers`: the other servers on the same log.
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it;
-//!   `nats`: opens the log on NATS. [`transfer`]: logs and files from one place to another, for commands.
+//!   `nats`: opens the log on NATS. [`check`]: whether a configuration can be used. [`transfer`]: logs and files from one place to another, for commands.
 
 pub mod admin;
 pub mod auth;
+pub mod check;
 pub mod config;
 pub mod convert;
 pub mod credential;

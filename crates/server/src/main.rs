@@ -11,15 +11,16 @@ use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
 #[cfg(feature = "nats")]
 use courant_joblog::log::ReadError;
+use courant_runtime::command_line::{self, CheckFlag, Problems};
 use courant_runtime::logging::{self, Format};
-use courant_runtime::{Shutdown, exit_code, listen};
+use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 #[cfg(feature = "nats")]
 use courant_server::StartError;
 #[cfg(feature = "nats")]
 use courant_server::nats::NatsFlags;
 #[cfg(feature = "nats")]
 use courant_server::services::OpenError;
-use courant_server::{Config, Server, data_dir};
+use courant_server::{Config, Server, check, data_dir};
 use courant_tls::{ServerFlags, ServerTls};
 
 /// Courant's server: takes jobs over gRPC, dispatches them to workers, and streams what happens to them
@@ -43,11 +44,15 @@ struct Flags {
     #[arg(long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     lame_duck: Duration,
     #[command(flatten)]
+    check: CheckFlag,
+    #[command(flatten)]
     config: Config,
     #[cfg(feature = "nats")]
     #[command(flatten)]
     nats: NatsFlags,
 }
+
+const NAME: &str = "courant-server";
 
 /// The pause before a log on NATS that could not be read is opened again.
 #[cfg(feature = "nats")]
@@ -58,13 +63,38 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     data_dir::keep_private();
-    let flags = Flags::parse();
+    let flags: Flags = command_line::parse();
+    if flags.check.check_config {
+        return check_config(&flags).report(NAME);
+    }
     let filter = logging::filter_from_env("RUST_LOG");
-    exit_code("courant-server", courant_runtime::run(filter, Format::Text, async |shutdown| run(flags, shutdown).await))
+    exit_code(NAME, courant_runtime::run(filter, Format::Text, async |shutdown| run(flags, shutdown).await))
+}
+
+/// What would keep it from starting.
+fn check_config(flags: &Flags) -> Problems {
+    let mut problems = Problems::default();
+    check::check(&flags.config, &mut problems);
+    check::check_secret("--secret-file", &flags.secret_file(), &flags.config.data_dir, &mut problems);
+    let client_ca = ("--tls-client-ca", flags.tls_client_ca.as_deref());
+    problems.check_files(
+        &[flags.tls.files().as_slice(), &[client_ca]].concat(),
+        flags.tls.load(flags.tls_client_ca.clone()),
+    );
+    problems.check("--jwt-keys", flags.trust.check());
+    #[cfg(feature = "nats")]
+    check::check_nats(&flags.nats, &mut problems);
+    problems
+}
+
+impl Flags {
+    fn secret_file(&self) -> PathBuf {
+        self.secret_file.clone().unwrap_or_else(|| self.config.data_dir.join("secret"))
+    }
 }
 
 async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
-    let secret_file = flags.secret_file.unwrap_or_else(|| flags.config.data_dir.join("secret"));
+    let secret_file = flags.secret_file();
     data_dir::prepare(&flags.config.data_dir)?;
     let secret = Secret::load_or_create(&secret_file)?;
     let tls = flags.tls.load(flags.tls_client_ca)?;
@@ -106,5 +136,6 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let listener = listen("grpc", grpc).await?;
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving gRPC");
+    notify_ready();
     Ok(server.with_tls(tls).with_lame_duck(lame_duck).serve(listener, shutdown).await?)
 }
