@@ -42,6 +42,7 @@ WRONG = [
         "--log-credentials-file: /no/such/file",
     ),
     (SERVER, "--push-contact ops@example.org", "--push-contact"),
+    (SERVER, "--scaler-addr 50052", "--scaler-addr"),
     (BRIDGE, "", "--secret-file"),
     (BRIDGE, "--secret-file FOLDER/none", "--secret-file: cannot use"),
     (BRIDGE, "--secret-file FOLDER/secret --server here", "--server"),

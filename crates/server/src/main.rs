@@ -43,6 +43,10 @@ struct Flags {
     /// How long the server goes on serving after SIGTERM while it reports not ready, so that load balancers turn away first
     #[arg(long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     lame_duck: Duration,
+    /// Address on which KEDA asks how many workers are needed (its external scaler API), without tokens; TLS as for gRPC [default:
+    /// none]
+    #[arg(long, env = "COURANT_SCALER_ADDR", value_name = "ADDR:PORT")]
+    scaler_addr: Option<SocketAddr>,
     #[command(flatten)]
     check: CheckFlag,
     #[command(flatten)]
@@ -99,6 +103,7 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     let secret = Secret::load_or_create(&secret_file)?;
     let tls = flags.tls.load(flags.tls_client_ca)?;
     let verifier = Verifier::hs256(&secret).trusting(flags.trust.load().await?);
+    let addresses = Addresses { grpc: flags.grpc, scaler: flags.scaler_addr };
     #[cfg(feature = "nats")]
     if flags.nats.is_set() {
         let _lock = data_dir::lock(&flags.config.data_dir)?;
@@ -106,10 +111,10 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
             server = open_on_nats(&flags.nats, flags.config, verifier) => server?,
             () = shutdown.draining() => return Ok(()),
         };
-        return serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await;
+        return serve(server, addresses, tls, flags.lame_duck, shutdown).await;
     }
     let server = Server::open(flags.config, verifier).await?;
-    serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await
+    serve(server, addresses, tls, flags.lame_duck, shutdown).await
 }
 
 /// A server whose log is on NATS. NATS may go away again while the jobs are read: then it is waited for, as it is before.
@@ -127,15 +132,28 @@ async fn open_on_nats(flags: &NatsFlags, config: Config, verifier: Verifier) -> 
     }
 }
 
+/// Where it listens.
+struct Addresses {
+    grpc: SocketAddr,
+    scaler: Option<SocketAddr>,
+}
+
 async fn serve(
     server: Server,
-    grpc: SocketAddr,
+    addresses: Addresses,
     tls: Option<ServerTls>,
     lame_duck: Duration,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let listener = listen("grpc", grpc).await?;
+    let listener = listen("grpc", addresses.grpc).await?;
+    let scaler = match addresses.scaler {
+        Some(address) => Some(listen("scaler-addr", address).await?),
+        None => None,
+    };
+    if let Some(scaler) = &scaler {
+        tracing::info!(address = %scaler.local_addr()?, "answering KEDA");
+    }
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving gRPC");
     notify_ready();
-    Ok(server.with_tls(tls).with_lame_duck(lame_duck).serve(listener, shutdown).await?)
+    Ok(server.with_tls(tls).with_scaler(scaler).with_lame_duck(lame_duck).serve(listener, shutdown).await?)
 }

@@ -26,7 +26,7 @@ const LAYERS: [&str; 19] = [
     "jobs",
     "uploads",
     "positions",
-    "admin queue",
+    "admin queue scaler",
     // Start, run, stop.
     "server",
     "lib",
