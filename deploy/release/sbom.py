@@ -60,7 +60,11 @@ def component(package, sums):
     name, version = package["name"], package["version"]
     sum_ = sums.get((name, version))
     licence = (package["license"] or "").replace("/", " OR ")
-    references = [ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(package["repository"]))] if package["repository"] else []
+    references = (
+        [ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(package["repository"]))]
+        if package["repository"]
+        else []
+    )
     return Component(
         type=ComponentType.LIBRARY,
         name=name,

@@ -21,7 +21,13 @@ def of_python_tests():
 
 
 SHARED = of_python_tests()
-BIN, PATIENCE, SAMPLE, Up, clean_environment = SHARED.BIN, SHARED.PATIENCE, SHARED.SAMPLE, SHARED.Up, SHARED.clean_environment
+BIN, PATIENCE, SAMPLE, Up, clean_environment = (
+    SHARED.BIN,
+    SHARED.PATIENCE,
+    SHARED.SAMPLE,
+    SHARED.Up,
+    SHARED.clean_environment,
+)
 BINARIES = BIN.parent
 PROGRAMS = ["courant", "courant-server", "courant-bridge", "courant-pdf-worker"]
 SCAN = ROOT / "tests/fixtures/pdf/gfdl-or-cc-by-sa-3.0/scan.pdf"

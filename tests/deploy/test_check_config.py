@@ -48,8 +48,8 @@ WRONG = [
     (BRIDGE, "--secret-file FOLDER/secret --server here", "--server"),
     (BRIDGE, "--secret-file FOLDER/secret --server https://here:1 --server-ca FOLDER/text", "--server-ca: "),
     (BRIDGE, "--secret-file FOLDER/secret --server-ca FOLDER/text", "https://"),
-    (BRIDGE, "--secret-file FOLDER/secret --public-url courant.example", "--public-url \"courant.example\""),
-    (BRIDGE, "--secret-file FOLDER/secret --allow-origin *", "--allow-origin \"*\""),
+    (BRIDGE, "--secret-file FOLDER/secret --public-url courant.example", '--public-url "courant.example"'),
+    (BRIDGE, "--secret-file FOLDER/secret --allow-origin *", '--allow-origin "*"'),
     (BRIDGE, "--secret-file FOLDER/secret --max-connections 0", "--max-connections must be at least 1"),
     (BRIDGE, "--secret-file FOLDER/secret --log a=b=c", "--log"),
     (WORKER, "", "--token"),
@@ -70,7 +70,12 @@ WRONG = [
 
 @pytest.fixture
 def folder(tmp_path):
-    for name, text, mode in [("secret", "s" * 64, 0o600), ("open", "s" * 64, 0o644), ("short", "short", 0o600), ("text", "text", 0o600)]:
+    for name, text, mode in [
+        ("secret", "s" * 64, 0o600),
+        ("open", "s" * 64, 0o644),
+        ("short", "short", 0o600),
+        ("text", "text", 0o600),
+    ]:
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(mode)
     (tmp_path / "texts").mkdir()
@@ -81,7 +86,14 @@ def folder(tmp_path):
 def check(program, flags, folder, environment=None):
     name, *rest = program.split()
     command = [BINARIES / name, *rest, "--check-config", *flags.replace("FOLDER", str(folder)).split()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=folder, env=clean_environment() | (environment or {}))
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=folder,
+        env=clean_environment() | (environment or {}),
+    )
 
 
 @pytest.mark.parametrize(("program", "flags", "said"), WRONG, ids=[f"{program} {flags}" for program, flags, _ in WRONG])
@@ -92,7 +104,9 @@ def test_what_is_wrong_is_said_with_its_flag(program, flags, said, folder):
 
 
 def test_all_that_is_wrong_is_said_at_once_also_of_variables(folder):
-    done = check(SERVER, "--max-attempts 0 --jwt-keys FOLDER/text", folder, {"COURANT_SECRET_FILE": str(folder / "open")})
+    done = check(
+        SERVER, "--max-attempts 0 --jwt-keys FOLDER/text", folder, {"COURANT_SECRET_FILE": str(folder / "open")}
+    )
     assert done.returncode == 2
     for flag in ("--max-attempts", "--jwt-keys", "--secret-file"):
         assert flag in done.stderr, done.stderr

@@ -51,7 +51,9 @@ def pod(workload):
 
 
 def containers(rendered):
-    return [(named(workload), container) for workload in workloads(rendered) for container in pod(workload)["containers"]]
+    return [
+        (named(workload), container) for workload in workloads(rendered) for container in pod(workload)["containers"]
+    ]
 
 
 def ours(rendered):
@@ -112,7 +114,9 @@ def test_secrets_are_files_and_none_is_in_a_manifest(rendered):
         variables = [variable["name"] for variable in container.get("env", [])]
         assert len(variables) == len(set(variables)), f"{name} names a variable twice"
         for variable in container.get("env", []):
-            assert "secretKeyRef" not in variable.get("valueFrom", {}), f"{name} has {variable['name']} in its environment"
+            assert "secretKeyRef" not in variable.get(
+                "valueFrom", {}
+            ), f"{name} has {variable['name']} in its environment"
         assert not container.get("envFrom"), name
     for workload in workloads(rendered):
         for volume in pod(workload)["volumes"]:
@@ -128,7 +132,9 @@ def test_every_probe_is_there_and_a_lost_server_restarts_nothing(rendered):
             assert asked["port"] in ports or asked["port"] in ports.values(), f"{name} {kind}"
         ready, live = container["readinessProbe"], container["livenessProbe"]
         # Readiness of these programs depends on others; that must not be what restarts them.
-        assert {key: ready.get(key) for key in ("httpGet", "grpc")} != {key: live.get(key) for key in ("httpGet", "grpc")}
+        assert {key: ready.get(key) for key in ("httpGet", "grpc")} != {
+            key: live.get(key) for key in ("httpGet", "grpc")
+        }
         assert live["periodSeconds"] * live.get("failureThreshold", 3) >= 60, name
 
 
@@ -145,7 +151,11 @@ def test_pods_are_spread_and_not_all_are_disrupted_at_once(rendered):
 def test_a_pod_has_the_time_that_its_drain_takes(rendered):
     for workload, container in ours(rendered):
         values = {variable["name"]: variable.get("value") for variable in container["env"]}
-        drain = sum(seconds(values[name]) for name in ("COURANT_LAME_DUCK", "COURANT_DRAIN", "COURANT_DRAIN_GRACE") if name in values)
+        drain = sum(
+            seconds(values[name])
+            for name in ("COURANT_LAME_DUCK", "COURANT_DRAIN", "COURANT_DRAIN_GRACE")
+            if name in values
+        )
         # A worker then has 5 s to stop a task, and 5 s for its last reports.
         drain += int(values.get("COURANT_GRACE_SECONDS", "0")) + 10
         assert pod(workload)["terminationGracePeriodSeconds"] >= drain, named(workload)
@@ -154,7 +164,10 @@ def test_a_pod_has_the_time_that_its_drain_takes(rendered):
 def test_nothing_is_reached_that_no_policy_names(rendered):
     policies = {thing["metadata"]["name"]: thing["spec"] for thing in rendered if thing["kind"] == "NetworkPolicy"}
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    by_labels = [(workload["spec"]["template"]["metadata"]["labels"], pod(workload)["containers"][0]) for workload in workloads(rendered)]
+    by_labels = [
+        (workload["spec"]["template"]["metadata"]["labels"], pod(workload)["containers"][0])
+        for workload in workloads(rendered)
+    ]
     for name, policy in policies.items():
         chosen = [container for labels, container in by_labels if matches(policy["podSelector"], labels)]
         assert chosen, f"{name} chooses no pod"
@@ -169,7 +182,11 @@ def test_nothing_is_reached_that_no_policy_names(rendered):
 
 def test_services_choose_pods_and_ports_that_exist(rendered):
     for service in (thing for thing in rendered if thing["kind"] == "Service"):
-        chosen = [workload for workload in workloads(rendered) if matches({"matchLabels": service["spec"]["selector"]}, workload["spec"]["template"]["metadata"]["labels"])]
+        chosen = [
+            workload
+            for workload in workloads(rendered)
+            if matches({"matchLabels": service["spec"]["selector"]}, workload["spec"]["template"]["metadata"]["labels"])
+        ]
         assert chosen, named(service)
         for workload in chosen:
             names = {port["name"] for port in pod(workload)["containers"][0]["ports"]}
@@ -198,7 +215,9 @@ def local(value, mounts, folder):
 def test_the_programs_take_the_configuration_that_they_are_given(rendered, tmp_path):
     for workload, container in ours(rendered):
         (program,) = container["command"]
-        shown = subprocess.run([BINARIES / program, "--help"], capture_output=True, text=True, env=clean_environment(), check=True).stdout
+        shown = subprocess.run(
+            [BINARIES / program, "--help"], capture_output=True, text=True, env=clean_environment(), check=True
+        ).stdout
         mounts = sorted((mount["mountPath"] for mount in container["volumeMounts"]), key=len, reverse=True)
         folder = tmp_path / named(workload).replace(" ", "-")
         for mount in mounts:
@@ -213,7 +232,12 @@ def test_the_programs_take_the_configuration_that_they_are_given(rendered, tmp_p
             name = variable["name"]
             assert not name.startswith("COURANT_") or name in LATER or name in shown, f"{program} does not know {name}"
             environment[name] = local(variable.get("value", "pod-1"), mounts, folder)
-        done = subprocess.run([BINARIES / program, "--check-config"], capture_output=True, text=True, env=clean_environment() | environment)
+        done = subprocess.run(
+            [BINARIES / program, "--check-config"],
+            capture_output=True,
+            text=True,
+            env=clean_environment() | environment,
+        )
         assert done.returncode == 0, done.stderr
 
 
@@ -237,10 +261,16 @@ def test_nats_takes_its_configuration(tmp_path):
     (folder / "secret").mkdir()
     (folder / "accounts.conf.example").rename(folder / "secret/accounts.conf")
     server = ROOT / "tests/.venv/bin/nats-server"
-    done = subprocess.run([server, "-t", "-c", folder / "nats.conf"], capture_output=True, text=True, env={"POD": "courant-nats-0"})
+    done = subprocess.run(
+        [server, "-t", "-c", folder / "nats.conf"], capture_output=True, text=True, env={"POD": "courant-nats-0"}
+    )
     assert done.returncode == 0, done.stderr
     text = (folder / "nats.conf").read_text()
-    (nats,) = [thing for thing in RENDERED.get("nats-cluster", render(MANIFESTS / "overlays/nats-cluster")) if named(thing) == "StatefulSet courant-nats"]
+    (nats,) = [
+        thing
+        for thing in RENDERED.get("nats-cluster", render(MANIFESTS / "overlays/nats-cluster"))
+        if named(thing) == "StatefulSet courant-nats"
+    ]
     claim = nats["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
     stored = int(re.search(r"max_file_store: (\d+)GB", text)[1])
     assert stored < int(claim.removesuffix("Gi")), "the volume must be larger than what NATS may write"

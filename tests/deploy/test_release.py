@@ -13,7 +13,14 @@ from programs import BINARIES, PROGRAMS, ROOT
 
 CONTAINERFILE = ROOT / "deploy/container/Containerfile"
 # What every image of Debian has, and the image of the container file with it.
-IN_THE_IMAGE = {"linux-vdso.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"}
+IN_THE_IMAGE = {
+    "linux-vdso.so.1",
+    "ld-linux-x86-64.so.2",
+    "ld-linux-aarch64.so.1",
+    "libc.so.6",
+    "libm.so.6",
+    "libgcc_s.so.1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,11 @@ def test_every_command_and_flag_has_its_place_in_a_manual_page(generated):
     assert set(PROGRAMS) <= set(pages) and {"courant-up", "courant-submit", "courant-jobs"} <= set(pages)
     assert "courant-pdf-child" not in pages and "courant-pdf-worker-pdf-child" not in pages
     for program in PROGRAMS[1:] + ["courant-up"]:
-        shown = subprocess.run([BINARIES / program.split("-up")[0], *(["up"] if "-up" in program else []), "--help"], capture_output=True, text=True)
+        shown = subprocess.run(
+            [BINARIES / program.split("-up")[0], *(["up"] if "-up" in program else []), "--help"],
+            capture_output=True,
+            text=True,
+        )
         flags = set(re.findall(r"^\s+(?:-\w, )?(--[a-z0-9-]+)", shown.stdout, re.MULTILINE))
         page = pages[program].replace("\\-", "-")
         assert len(flags) > 20 and not [flag for flag in flags if flag not in page]
@@ -39,11 +50,19 @@ def test_every_command_and_flag_has_its_place_in_a_manual_page(generated):
 @pytest.mark.skipif(not shutil.which("man"), reason="needs Debian's man-db")
 def test_manual_pages_are_well_formed(generated):
     for page in (generated / "man").iterdir():
-        done = subprocess.run(["man", "--warnings", "--local-file", page], capture_output=True, text=True, env={"MANWIDTH": "100", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
+        done = subprocess.run(
+            ["man", "--warnings", "--local-file", page],
+            capture_output=True,
+            text=True,
+            env={"MANWIDTH": "100", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+        )
         assert done.returncode == 0 and not done.stderr, f"{page.name}: {done.stderr}"
 
 
-@pytest.mark.parametrize(("shell", "name", "flags"), [("bash", "{}.bash", ["-n"]), ("zsh", "_{}", ["-n"]), ("fish", "{}.fish", ["--no-execute"])])
+@pytest.mark.parametrize(
+    ("shell", "name", "flags"),
+    [("bash", "{}.bash", ["-n"]), ("zsh", "_{}", ["-n"]), ("fish", "{}.fish", ["--no-execute"])],
+)
 def test_completions_are_read_by_their_shells(shell, name, flags, generated):
     for program in PROGRAMS:
         file = generated / shell / name.format(program)
@@ -73,14 +92,30 @@ def test_the_image_has_all_that_the_programs_load_and_the_manifests_start():
 
 
 def test_a_build_of_the_image_is_given_all_that_it_compiles():
-    ignored = [line for line in CONTAINERFILE.with_name("Containerfile.dockerignore").read_text().splitlines() if line and not line.startswith("#")]
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    needed = [path for path in listed if path.endswith((".rs", ".proto", "Cargo.toml", "Cargo.lock")) or path.startswith(("bridge/web", "bridge/schema"))]
+    ignored = [
+        line
+        for line in CONTAINERFILE.with_name("Containerfile.dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    needed = [
+        path
+        for path in listed
+        if path.endswith((".rs", ".proto", "Cargo.toml", "Cargo.lock"))
+        or path.startswith(("bridge/web", "bridge/schema"))
+    ]
     for path in needed:
         parts = path.split("/")
         prefixes = ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
         for pattern in ignored:
-            hidden = [prefix for prefix in prefixes if fnmatch.fnmatch(prefix, pattern) or (pattern.startswith("**/") and fnmatch.fnmatch(prefix.rsplit("/", 1)[-1], pattern[3:]))]
+            hidden = [
+                prefix
+                for prefix in prefixes
+                if fnmatch.fnmatch(prefix, pattern)
+                or (pattern.startswith("**/") and fnmatch.fnmatch(prefix.rsplit("/", 1)[-1], pattern[3:]))
+            ]
             assert not hidden, f"{pattern} hides {path}"
 
 
@@ -105,12 +140,24 @@ def test_the_bill_of_materials_has_what_is_compiled_in_and_nothing_that_only_tes
 
 
 def test_only_the_sdk_is_published_and_says_what_registries_ask():
-    shown = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1", "--locked"], cwd=ROOT, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["cargo", "metadata", "--no-deps", "--format-version", "1", "--locked"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     packages = json.loads(shown.stdout)["packages"]
     published = {package["name"]: package for package in packages if package["publish"] is None}
     script = (ROOT / "deploy/release/crates").read_text()
     assert sorted(published) == sorted(re.search(r"published=\((.*)\)", script)[1].split())
     for name, package in published.items():
-        assert all(package[field] for field in ("description", "license", "repository", "readme", "keywords", "categories")), name
-        ours = [needed["name"] for needed in package["dependencies"] if needed["name"].startswith("courant-") and needed["kind"] != "dev"]
+        assert all(
+            package[field] for field in ("description", "license", "repository", "readme", "keywords", "categories")
+        ), name
+        ours = [
+            needed["name"]
+            for needed in package["dependencies"]
+            if needed["name"].startswith("courant-") and needed["kind"] != "dev"
+        ]
         assert set(ours) <= set(published), f"{name} needs {ours}"

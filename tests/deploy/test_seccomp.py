@@ -18,7 +18,15 @@ UNIT = ROOT / "deploy/systemd/courant-pdf-worker.service"
 RUNNER = pathlib.Path(__file__).with_name("under_seccomp.py")
 # As in the manifests and in the image.
 USER = 10_001
-NAMESPACES = {"mnt": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000, "pid": 0x20000000, "net": 0x40000000}
+NAMESPACES = {
+    "mnt": 0x20000,
+    "cgroup": 0x2000000,
+    "uts": 0x4000000,
+    "ipc": 0x8000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+}
 FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
 
 # What a pod's container has: programs and secrets mounted, a /tmp of its own, everything else read-only.
@@ -37,7 +45,9 @@ def without_namespaces(allowed):
     """What RestrictNamespaces= does: only these may be made or entered."""
     refused = [bits for name, bits in NAMESPACES.items() if name not in allowed]
     flags = [{"index": 0, "value": bits, "valueTwo": bits, "op": "SCMP_CMP_MASKED_EQ"} for bits in refused]
-    calls = [{"names": [call], "action": "SCMP_ACT_ERRNO", "args": [flag]} for call in ("clone", "unshare") for flag in flags]
+    calls = [
+        {"names": [call], "action": "SCMP_ACT_ERRNO", "args": [flag]} for call in ("clone", "unshare") for flag in flags
+    ]
     return calls + [{"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]
 
 
@@ -45,7 +55,9 @@ def calls_of(group):
     """The calls of a group, as systemd knows it."""
     if not group.startswith("@"):
         return {group}
-    shown = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", group], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["systemd-analyze", "syscall-filter", "--no-pager", group], capture_output=True, text=True, check=True
+    )
     names = [line.strip() for line in shown.stdout.splitlines()[1:]]
     return set().union(*(calls_of(name) for name in names if name and not name.startswith("#")), set())
 
@@ -79,16 +91,37 @@ def profiles_of(unit):
     everything = {"defaultAction": "SCMP_ACT_ALLOW"}
     execute, write = 4, 2
     writable_code = [
-        {"names": ["mmap"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 2, "value": execute | write, "valueTwo": execute | write, "op": "SCMP_CMP_MASKED_EQ"}]},
-        {"names": ["mprotect", "pkey_mprotect"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 2, "value": execute, "valueTwo": execute, "op": "SCMP_CMP_MASKED_EQ"}]},
+        {
+            "names": ["mmap"],
+            "action": "SCMP_ACT_ERRNO",
+            "args": [{"index": 2, "value": execute | write, "valueTwo": execute | write, "op": "SCMP_CMP_MASKED_EQ"}],
+        },
+        {
+            "names": ["mprotect", "pkey_mprotect"],
+            "action": "SCMP_ACT_ERRNO",
+            "args": [{"index": 2, "value": execute, "valueTwo": execute, "op": "SCMP_CMP_MASKED_EQ"}],
+        },
     ]
     families = {FAMILIES[name] for name in unit.get("Service", "RestrictAddressFamilies").split()}
-    sockets = [{"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 97, "args": [{"index": 0, "value": family, "op": "SCMP_CMP_EQ"}]} for family in range(46) if family not in families]
+    sockets = [
+        {
+            "names": ["socket"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": 97,
+            "args": [{"index": 0, "value": family, "op": "SCMP_CMP_EQ"}],
+        }
+        for family in range(46)
+        if family not in families
+    ]
     restricted = unit.get("Service", "RestrictNamespaces")
     return [
         everything | {"syscalls": without_namespaces([] if restricted == "yes" else restricted.split())},
         everything | {"syscalls": writable_code + sockets},
-        {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": [{"names": sorted(allowed), "action": "SCMP_ACT_ALLOW"}]},
+        {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "defaultErrnoRet": 1,
+            "syscalls": [{"names": sorted(allowed), "action": "SCMP_ACT_ALLOW"}],
+        },
     ]
 
 
@@ -119,12 +152,32 @@ def worker(start, without_workers, folder):
         for number, profile in enumerate(profiles):
             files.append(folder / f"{number}.json")
             files[-1].write_text(json.dumps(profile))
-        program = ["/opt/courant-pdf-worker", "--server", f"http://{without_workers.grpc}", "--secret-file", "/mnt/secret"]
+        program = [
+            "/opt/courant-pdf-worker",
+            "--server",
+            f"http://{without_workers.grpc}",
+            "--secret-file",
+            "/mnt/secret",
+        ]
         # Read before the mounts hide them.
         opened = " ".join(f"{3 + number}<{file}" for number, file in enumerate(files))
         names = " ".join(f"/dev/fd/{3 + number}" for number in range(len(files)))
-        script = f"exec {opened}\n{mounts}exec {sys.executable} {RUNNER} --user {USER} {names} -- \"$@\""
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", script, "sh", *program, "--worker-id", "jailed", *flags]
+        script = f'exec {opened}\n{mounts}exec {sys.executable} {RUNNER} --user {USER} {names} -- "$@"'
+        command = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-ec",
+            script,
+            "sh",
+            *program,
+            "--worker-id",
+            "jailed",
+            *flags,
+        ]
         return start(*command, environment={"PROGRAMS": str(programs), "SECRETS": str(secrets)})
 
     return begin

@@ -31,7 +31,9 @@ def test_a_unit_is_right_and_hardly_exposed(unit, tmp_path):
     text = unit.read_text().replace("/usr/bin/", f"{BINARIES}/")
     installed = tmp_path / unit.name
     installed.write_text(text)
-    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", installed], capture_output=True, text=True)
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", installed], capture_output=True, text=True
+    )
     assert verified.returncode == 0 and not verified.stderr.strip(), verified.stderr
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", installed]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -43,7 +45,9 @@ def test_a_unit_is_right_and_hardly_exposed(unit, tmp_path):
 def test_a_unit_leaves_a_program_the_time_that_it_takes(unit):
     settings = Unit(unit)
     program = settings.get("Service", "ExecStart")
-    shown = subprocess.run([BINARIES / pathlib.Path(program).name, "--help"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [BINARIES / pathlib.Path(program).name, "--help"], capture_output=True, text=True, check=True
+    ).stdout
     drain = 0
     for flag in ("--lame-duck", "--drain-grace", "--drain ", "--grace-seconds"):
         after = shown.split(flag, 1)[1:]
