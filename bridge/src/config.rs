@@ -222,8 +222,8 @@ pub enum ConfigError {
         why: String,
     },
     /// An origin that is not written as browsers write it.
-    #[error("{0:?} is not an origin; write it as https://app.example[:port], and never *")]
-    Origin(String),
+    #[error("{flag} {origin:?} is not an origin; write it as https://app.example[:port], and never *")]
+    Origin { flag: &'static str, origin: String },
     /// Nothing would work with a limit of 0.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -259,43 +259,44 @@ impl Config {
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_server(&self.server, self.server_tls.is_some())?;
-        for origin in self.allow_origins.iter().chain(&self.public_url) {
-            check_origin(origin)?;
+        let allowed = self.allow_origins.iter().map(|origin| ("--allow-origin", origin));
+        for (flag, origin) in allowed.chain(self.public_url.iter().map(|origin| ("--public-url", origin))) {
+            check_origin(flag, origin)?;
         }
         let limits = &self.limits;
         let counts = [
-            ("sockets", limits.sockets),
-            ("sockets per address", limits.sockets_per_address),
-            ("streams of an HTTP/2 connection", limits.http2_streams as usize),
-            ("connections", limits.connections),
-            ("connections per user", limits.connections_per_user),
-            ("devices per user", limits.devices_per_user),
-            ("connections per address", limits.connections_per_address),
-            ("attempts per minute", limits.attempts_per_minute as usize),
-            ("requests per second", limits.requests_per_second as usize),
-            ("messages per second", limits.messages_per_second as usize),
-            ("messages and requests per user and second", limits.per_user_per_second as usize),
-            ("subscriptions", limits.subscriptions),
-            ("message bytes", limits.message_bytes),
-            ("outbox bytes", limits.outbox_bytes),
-            ("topics per user", limits.bounds.topics_per_user),
-            ("streams", limits.bounds.streams.total),
-            ("streams per user", limits.bounds.streams.per_user),
-            ("uploads", limits.bounds.uploads.total),
-            ("uploads per user", limits.bounds.uploads.per_user),
-            ("downloads", limits.bounds.downloads.total),
-            ("downloads per user", limits.bounds.downloads.per_user),
-            ("requests", limits.bounds.requests.total),
-            ("requests per user", limits.bounds.requests.per_user),
-            ("outbox bytes in all", limits.bounds.outboxes.total),
-            ("outbox bytes per user", limits.bounds.outboxes.per_user),
-            ("ping interval", usize::from(!self.times.ping.is_zero())),
-            ("header timeout", usize::from(!self.times.header.is_zero())),
-            ("auth timeout", usize::from(!self.times.auth.is_zero())),
-            ("body timeout", usize::from(!self.times.body.is_zero())),
-            ("client ping interval", usize::from(!self.times.client_ping.is_zero())),
-            ("client pong timeout", usize::from(!self.times.client_pong.is_zero())),
-            ("poll timeout", usize::from(!self.times.poll_overdue.is_zero())),
+            ("--max-http-connections", limits.sockets),
+            ("--max-http-connections-per-address", limits.sockets_per_address),
+            ("--max-http2-streams", limits.http2_streams as usize),
+            ("--max-connections", limits.connections),
+            ("--max-connections-per-user", limits.connections_per_user),
+            ("--max-devices-per-user", limits.devices_per_user),
+            ("--max-connections-per-address", limits.connections_per_address),
+            ("--max-attempts-per-minute", limits.attempts_per_minute as usize),
+            ("--max-requests-per-second", limits.requests_per_second as usize),
+            ("--max-messages-per-second", limits.messages_per_second as usize),
+            ("--max-per-user-per-second", limits.per_user_per_second as usize),
+            ("--max-subscriptions", limits.subscriptions),
+            ("--max-message-bytes", limits.message_bytes),
+            ("--outbox-bytes", limits.outbox_bytes),
+            ("--max-topics-per-user", limits.bounds.topics_per_user),
+            ("--max-upstream-streams", limits.bounds.streams.total),
+            ("--max-streams-per-user", limits.bounds.streams.per_user),
+            ("--max-uploads", limits.bounds.uploads.total),
+            ("--max-uploads-per-user", limits.bounds.uploads.per_user),
+            ("--max-downloads", limits.bounds.downloads.total),
+            ("--max-downloads-per-user", limits.bounds.downloads.per_user),
+            ("--max-requests", limits.bounds.requests.total),
+            ("--max-requests-per-user", limits.bounds.requests.per_user),
+            ("--outbox-bytes-total", limits.bounds.outboxes.total),
+            ("--outbox-bytes-per-user", limits.bounds.outboxes.per_user),
+            ("--ping-interval", usize::from(!self.times.ping.is_zero())),
+            ("--header-timeout", usize::from(!self.times.header.is_zero())),
+            ("--auth-timeout", usize::from(!self.times.auth.is_zero())),
+            ("--body-timeout", usize::from(!self.times.body.is_zero())),
+            ("--client-ping-interval", usize::from(!self.times.client_ping.is_zero())),
+            ("--client-pong-timeout", usize::from(!self.times.client_pong.is_zero())),
+            ("--poll-timeout", usize::from(!self.times.poll_overdue.is_zero())),
             ("health interval", usize::from(!self.times.health.is_zero())),
         ];
         if limits.bounds.streams.total > MOST_STREAMS {
@@ -315,14 +316,14 @@ fn check_server(addresses: &str, tls: bool) -> Result<(), ConfigError> {
     }
 }
 
-fn check_origin(origin: &str) -> Result<(), ConfigError> {
+fn check_origin(flag: &'static str, origin: &str) -> Result<(), ConfigError> {
     let good = origin.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.path() == "/"
             && uri.query().is_none()
             && !origin.ends_with('/')
     });
-    if good { Ok(()) } else { Err(ConfigError::Origin(origin.to_owned())) }
+    if good { Ok(()) } else { Err(ConfigError::Origin { flag, origin: origin.to_owned() }) }
 }
 
 impl std::fmt::Debug for Config {

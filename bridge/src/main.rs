@@ -9,8 +9,9 @@ use std::time::Duration;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::{Config, Flags, Limits};
+use courant_runtime::command_line::{self, CheckFlag, Problems};
 use courant_runtime::logging::{self, Format};
-use courant_runtime::{Shutdown, exit_code, listen};
+use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 use courant_tls::{ClientFiles, ServerFlags};
 
 /// The browser edge of Courant: WebSocket, uploads, downloads and the console.
@@ -40,6 +41,8 @@ struct Args {
     #[arg(long, alias = "core-key", env = "COURANT_SERVER_KEY", value_name = "FILE", requires = "server_cert")]
     server_key: Option<PathBuf>,
     #[command(flatten)]
+    check: CheckFlag,
+    #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
     #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = Limits::DEFAULT.upload_bytes)]
@@ -49,6 +52,8 @@ struct Args {
     log: String,
 }
 
+const NAME: &str = "courant-bridge";
+
 /// How long the bridge's own tokens live; a new one is made for every watch.
 const OWN_TOKEN: Duration = Duration::from_secs(24 * 3600);
 
@@ -56,7 +61,35 @@ const OWN_TOKEN: Duration = Duration::from_secs(24 * 3600);
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    exit_code("courant-bridge", start(Args::parse()))
+    let args: Args = command_line::parse();
+    if args.check.check_config {
+        return check_config(args).report(NAME);
+    }
+    exit_code(NAME, start(args))
+}
+
+/// What would keep it from starting.
+fn check_config(args: Args) -> Problems {
+    let mut problems = Problems::default();
+    problems.check("--log", logging::filter(&args.log));
+    problems.check("--secret-file", Secret::load(&args.secret_file));
+    problems.check("--jwt-keys", args.trust.check());
+    problems.check_files(&args.tls.files(), args.tls.load(None));
+    let files =
+        [("--server-ca", &args.server_ca), ("--server-cert", &args.server_cert), ("--server-key", &args.server_key)];
+    problems
+        .check_files(&files.map(|(flag, file)| (flag, file.as_deref())), args.server_files().load_for(&args.server));
+    if problems.found().is_empty() {
+        problems.check("--server", config(args, None).and_then(|config| Ok(config.check()?)));
+    }
+    problems
+}
+
+impl Args {
+    fn server_files(&self) -> ClientFiles {
+        let identity = self.server_cert.clone().zip(self.server_key.clone());
+        ClientFiles { ca: self.server_ca.clone(), identity }
+    }
 }
 
 fn start(args: Args) -> anyhow::Result<()> {
@@ -71,6 +104,7 @@ async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<()> {
     config.check()?;
     let listener = listen("listen", address).await?;
     tracing::info!(listen = %listener.local_addr()?, server = %config.server, "listening");
+    notify_ready();
     Ok(courant_bridge::run(listener, config, shutdown).await?)
 }
 
@@ -81,8 +115,7 @@ fn config(args: Args, trusted: Option<Issuer>) -> anyhow::Result<Config> {
         // Fails only for a subject of a wrong length. An empty token is refused by the server, and said in the log.
         signer.sign("courant-bridge", &[Role::Bridge], OWN_TOKEN).unwrap_or_default()
     };
-    let files = ClientFiles { ca: args.server_ca, identity: args.server_cert.zip(args.server_key) };
-    let server_tls = files.load_for(&args.server)?;
+    let server_tls = args.server_files().load_for(&args.server)?;
     let mut config = Config::new(args.server, Verifier::hs256(&secret).trusting(trusted), Arc::new(token));
     #[cfg(feature = "console")]
     {

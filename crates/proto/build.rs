@@ -1,4 +1,4 @@
-//! Compiles `proto/` without `protoc`.
+//! Compiles `proto/` without `protoc`. The folder here is a link to that of the repository; a packed crate has its files.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ const FILES: [&str; 9] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("proto");
     println!("cargo::rerun-if-changed={}", root.display());
     let descriptors = protox::compile(FILES, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -30,5 +30,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .skip_debug(["courant.v1.Password"])
         .codec_path("crate::codec::Codec")
         .compile_fds(descriptors)?;
+    compile_keda()
+}
+
+/// How KEDA asks a scaler, which is not Courant's own API.
+fn compile_keda() -> Result<(), Box<dyn std::error::Error>> {
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("keda");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let descriptors = protox::compile(["externalscaler.proto"], [&root])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

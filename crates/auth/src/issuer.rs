@@ -122,6 +122,16 @@ impl Trust {
         Ok(Some(Issuer { name, audience, roles: self.jwt_roles.clone(), keys }))
     }
 
+    /// Whether [`Self::load`] would work, without keeping anything. A URL is not asked: it may be away at a start.
+    pub fn check(&self) -> Result<(), TrustError> {
+        let Some(from) = &self.jwt_keys else { return Ok(()) };
+        if self.jwt_issuer.is_none() || self.jwt_audience.is_none() {
+            return Err(TrustError::Incomplete);
+        }
+        self.check_times()?;
+        Source::new(from)?.check()
+    }
+
     fn check_times(&self) -> Result<(), TrustError> {
         if self.jwt_refresh < MIN_REFRESH {
             return Err(TrustError::Refresh);

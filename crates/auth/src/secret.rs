@@ -1,14 +1,18 @@
 //! The shared secret of HS256 tokens, as a file that only its owner may read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The least length of a secret in bytes: the size of the hash (RFC 7518, section 3.2).
 pub const MIN_BYTES: usize = 32;
 /// More than this is not a secret but a mistaken path.
 const MAX_BYTES: u64 = 4096;
+/// What the mode of a secret file may allow.
+const OWNER: u32 = 0o700;
+/// The same of a file that root owns and somebody else reads.
+const OWNER_AND_READING_GROUP: u32 = 0o740;
 
 /// A secret. Not shown by `Debug`.
 #[derive(Clone)]
@@ -39,10 +43,7 @@ impl Secret {
     pub fn load(path: &Path) -> Result<Self, SecretError> {
         let io = |source| SecretError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(SecretError::Exposed { path: path.to_owned(), mode });
-        }
+        check_private(path, &file.metadata().map_err(io)?)?;
         let mut text = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut text).map_err(io)?;
         Self::new(text.trim_ascii())
@@ -73,6 +74,15 @@ impl Secret {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// Refuses a file that others may read. One that root gave us may be read by a group: that is how Kubernetes mounts secrets for
+/// whoever is not root (`fsGroup`), and how access control lists look that systemd gives credentials.
+fn check_private(path: &Path, file: &Metadata) -> Result<(), SecretError> {
+    let mode = file.permissions().mode() & 0o777;
+    let given_by_root = file.uid() == 0 && !rustix::process::geteuid().is_root();
+    let allowed = if given_by_root { OWNER_AND_READING_GROUP } else { OWNER };
+    if mode & !allowed == 0 { Ok(()) } else { Err(SecretError::Exposed { path: path.to_owned(), mode }) }
 }
 
 impl std::fmt::Debug for Secret {

@@ -62,14 +62,25 @@ impl Source {
                 fetch(client, url).await.map_err(|reason| TrustError::Fetch { url: from.clone(), reason })?
             }
         };
-        match Keys::parse_set(&text) {
-            Ok(keys) => Ok(FetchedKeys { keys, from }),
-            Err(source) => Err(TrustError::Keys { from, source }),
-        }
+        FetchedKeys::parse(&text, from)
+    }
+
+    /// Whether a file can be used. A URL is not asked.
+    pub(crate) fn check(&self) -> Result<(), TrustError> {
+        let Self::File(path) = self else { return Ok(()) };
+        let text = std::fs::read_to_string(path).map_err(|source| TrustError::File { path: path.clone(), source })?;
+        FetchedKeys::parse(&text, self.name())?.not_empty().map(drop)
     }
 }
 
 impl FetchedKeys {
+    fn parse(text: &str, from: String) -> Result<Self, TrustError> {
+        match Keys::parse_set(text) {
+            Ok(keys) => Ok(Self { keys, from }),
+            Err(source) => Err(TrustError::Keys { from, source }),
+        }
+    }
+
     /// Refuses a set without keys: at a start that is a mistake.
     pub(crate) fn not_empty(self) -> Result<Keys, TrustError> {
         if self.keys.is_empty() {

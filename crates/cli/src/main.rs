@@ -28,7 +28,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use courant_runtime::command_line;
 
 use crate::args::{Command, Courant};
 use crate::failure::Failure;
@@ -37,7 +37,7 @@ use crate::failure::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = Courant::parse().command;
+    let command = command_line::parse::<Courant>().command;
     if matches!(command, Command::PdfChild) {
         // The isolated child: no runtime, no threads of ours.
         return courant_pdf::child::main();

@@ -1,4 +1,5 @@
-//! The wire: the types and services of `courant.v1`, generated from `proto/`, and nothing else.
+//! The wire: the types and services of `courant.v1`, generated from `proto/`, and those of KEDA, which asks how many workers are
+//! needed. Nothing else.
 //!
 //! The meaning of every message and field is written in the `.proto` files and carried over into this documentation.
 
@@ -8,6 +9,12 @@ pub mod codec;
 #[allow(clippy::all)]
 pub mod v1 {
     tonic::include_proto!("courant.v1");
+}
+
+/// KEDA's API for external scalers, from `keda/externalscaler.proto`.
+#[allow(clippy::all)]
+pub mod keda {
+    tonic::include_proto!("externalscaler");
 }
 
 impl std::fmt::Debug for v1::Password {

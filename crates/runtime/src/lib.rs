@@ -4,9 +4,12 @@
 //! files and lets signals trigger a [`Shutdown`]; the program builds its services and runs them until they have stopped.
 
 mod backoff;
+#[cfg(feature = "command-line")]
+pub mod command_line;
 mod drain;
 mod hex;
 pub mod logging;
+mod notify;
 mod open_files;
 mod signals;
 mod start;
@@ -16,6 +19,7 @@ mod ticks;
 pub use backoff::{Backoff, doubled, jitter};
 pub use drain::Shutdown;
 pub use hex::hex;
+pub use notify::ready as notify_ready;
 pub use open_files::{raise_open_files, warn_if_too_few_open_files};
 pub use start::{ListenError, exit_code, listen, run};
 pub use ticks::next_tick;

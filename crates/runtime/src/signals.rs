@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::Shutdown;
+use crate::{Shutdown, notify};
 
 /// What Ctrl-C in a terminal sends.
 const INTERRUPT: &str = "SIGINT";
@@ -18,6 +18,7 @@ impl Shutdown {
         tokio::spawn(async move {
             let name = either(&mut terminate, &mut interrupt).await;
             tracing::info!(signal = name, "draining; a second signal ends at once");
+            notify::stopping();
             if name == INTERRUPT {
                 shutdown.drain_at_once()
             } else {

@@ -8,6 +8,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
 /// What others may do, of the bits of a mode.
 const OTHERS: u32 = 0o077;
 /// A folder with one of these is a data folder.
@@ -66,17 +68,7 @@ pub fn prepare(folder: &Path) -> Result<(), DataDirError> {
         Err(source) if source.kind() == ErrorKind::AlreadyExists => return Err(io(ErrorKind::NotADirectory.into())),
         made => made.map_err(io)?,
     }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io)? {
-        let entry = entry.map_err(io)?;
-        if entry.file_name() != OF_THE_SYSTEM {
-            found.push(entry.path());
-        }
-    }
-    let ours = |path: &PathBuf| path.file_name().is_some_and(|name| OURS.iter().any(|known| name == *known));
-    if !found.is_empty() && !found.iter().any(ours) {
-        return Err(DataDirError::Foreign(folder.to_owned()));
-    }
+    let found = contents(folder)?;
     let mut closed = u32::from(close(folder, fs::metadata(folder).map_err(io)?.permissions())?);
     for path in found {
         match fs::symlink_metadata(&path) {
@@ -91,6 +83,39 @@ pub fn prepare(folder: &Path) -> Result<(), DataDirError> {
         tracing::warn!(folder = %folder.display(), closed, "others could read the data folder; it is closed to them now");
     }
     Ok(())
+}
+
+/// Whether [`prepare`] would work, without changing anything.
+pub fn check(folder: &Path) -> Result<(), DataDirError> {
+    check_writable(folder)?;
+    if folder.exists() { contents(folder).map(drop) } else { Ok(()) }
+}
+
+/// Whether files can be made in a folder, or the folder itself, without making anything.
+pub fn check_writable(folder: &Path) -> Result<(), DataDirError> {
+    let io = |source| DataDirError::Io { folder: folder.to_owned(), source };
+    // A relative path of one part has an empty parent.
+    let there = folder.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
+    let nearest = there.into_iter().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    if !nearest.is_dir() {
+        return Err(io(ErrorKind::NotADirectory.into()));
+    }
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::access(nearest, wanted).map_err(|error| io(error.into()))
+}
+
+/// What is in the folder, which must be a data folder, or empty.
+fn contents(folder: &Path) -> Result<Vec<PathBuf>, DataDirError> {
+    let io = |source| DataDirError::Io { folder: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if entry.file_name() != OF_THE_SYSTEM {
+            found.push(entry.path());
+        }
+    }
+    let ours = |path: &PathBuf| path.file_name().is_some_and(|name| OURS.iter().any(|known| name == *known));
+    if found.is_empty() || found.iter().any(ours) { Ok(found) } else { Err(DataDirError::Foreign(folder.to_owned())) }
 }
 
 /// Whether it was open.
@@ -140,9 +165,11 @@ mod tests {
         fs::write(home.path().join("letters.txt"), "").unwrap();
         fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
         assert!(matches!(prepare(home.path()), Err(DataDirError::Foreign(_))));
+        assert!(matches!(check(home.path()), Err(DataDirError::Foreign(_))));
         assert_eq!(mode(home.path()), 0o755);
         let disk = tempfile::tempdir().unwrap();
         fs::create_dir(disk.path().join(OF_THE_SYSTEM)).unwrap();
+        check(disk.path()).unwrap();
         prepare(disk.path()).unwrap();
         assert!(prepare(Path::new("/dev/null")).is_err());
     }

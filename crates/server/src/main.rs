@@ -11,15 +11,16 @@ use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
 #[cfg(feature = "nats")]
 use courant_joblog::log::ReadError;
+use courant_runtime::command_line::{self, CheckFlag, Problems};
 use courant_runtime::logging::{self, Format};
-use courant_runtime::{Shutdown, exit_code, listen};
+use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 #[cfg(feature = "nats")]
 use courant_server::StartError;
 #[cfg(feature = "nats")]
 use courant_server::nats::NatsFlags;
 #[cfg(feature = "nats")]
 use courant_server::services::OpenError;
-use courant_server::{Config, Server, data_dir};
+use courant_server::{Config, Server, check, data_dir};
 use courant_tls::{ServerFlags, ServerTls};
 
 /// Courant's server: takes jobs over gRPC, dispatches them to workers, and streams what happens to them
@@ -42,12 +43,20 @@ struct Flags {
     /// How long the server goes on serving after SIGTERM while it reports not ready, so that load balancers turn away first
     #[arg(long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     lame_duck: Duration,
+    /// Address on which KEDA asks how many workers are needed (its external scaler API), without tokens; TLS as for gRPC [default:
+    /// none]
+    #[arg(long, env = "COURANT_SCALER_ADDR", value_name = "ADDR:PORT")]
+    scaler_addr: Option<SocketAddr>,
+    #[command(flatten)]
+    check: CheckFlag,
     #[command(flatten)]
     config: Config,
     #[cfg(feature = "nats")]
     #[command(flatten)]
     nats: NatsFlags,
 }
+
+const NAME: &str = "courant-server";
 
 /// The pause before a log on NATS that could not be read is opened again.
 #[cfg(feature = "nats")]
@@ -58,17 +67,43 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     data_dir::keep_private();
-    let flags = Flags::parse();
+    let flags: Flags = command_line::parse();
+    if flags.check.check_config {
+        return check_config(&flags).report(NAME);
+    }
     let filter = logging::filter_from_env("RUST_LOG");
-    exit_code("courant-server", courant_runtime::run(filter, Format::Text, async |shutdown| run(flags, shutdown).await))
+    exit_code(NAME, courant_runtime::run(filter, Format::Text, async |shutdown| run(flags, shutdown).await))
+}
+
+/// What would keep it from starting.
+fn check_config(flags: &Flags) -> Problems {
+    let mut problems = Problems::default();
+    check::check(&flags.config, &mut problems);
+    check::check_secret("--secret-file", &flags.secret_file(), &flags.config.data_dir, &mut problems);
+    let client_ca = ("--tls-client-ca", flags.tls_client_ca.as_deref());
+    problems.check_files(
+        &[flags.tls.files().as_slice(), &[client_ca]].concat(),
+        flags.tls.load(flags.tls_client_ca.clone()),
+    );
+    problems.check("--jwt-keys", flags.trust.check());
+    #[cfg(feature = "nats")]
+    check::check_nats(&flags.nats, &mut problems);
+    problems
+}
+
+impl Flags {
+    fn secret_file(&self) -> PathBuf {
+        self.secret_file.clone().unwrap_or_else(|| self.config.data_dir.join("secret"))
+    }
 }
 
 async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
-    let secret_file = flags.secret_file.unwrap_or_else(|| flags.config.data_dir.join("secret"));
+    let secret_file = flags.secret_file();
     data_dir::prepare(&flags.config.data_dir)?;
     let secret = Secret::load_or_create(&secret_file)?;
     let tls = flags.tls.load(flags.tls_client_ca)?;
     let verifier = Verifier::hs256(&secret).trusting(flags.trust.load().await?);
+    let addresses = Addresses { grpc: flags.grpc, scaler: flags.scaler_addr };
     #[cfg(feature = "nats")]
     if flags.nats.is_set() {
         let _lock = data_dir::lock(&flags.config.data_dir)?;
@@ -76,10 +111,10 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
             server = open_on_nats(&flags.nats, flags.config, verifier) => server?,
             () = shutdown.draining() => return Ok(()),
         };
-        return serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await;
+        return serve(server, addresses, tls, flags.lame_duck, shutdown).await;
     }
     let server = Server::open(flags.config, verifier).await?;
-    serve(server, flags.grpc, tls, flags.lame_duck, shutdown).await
+    serve(server, addresses, tls, flags.lame_duck, shutdown).await
 }
 
 /// A server whose log is on NATS. NATS may go away again while the jobs are read: then it is waited for, as it is before.
@@ -97,14 +132,28 @@ async fn open_on_nats(flags: &NatsFlags, config: Config, verifier: Verifier) -> 
     }
 }
 
+/// Where it listens.
+struct Addresses {
+    grpc: SocketAddr,
+    scaler: Option<SocketAddr>,
+}
+
 async fn serve(
     server: Server,
-    grpc: SocketAddr,
+    addresses: Addresses,
     tls: Option<ServerTls>,
     lame_duck: Duration,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let listener = listen("grpc", grpc).await?;
+    let listener = listen("grpc", addresses.grpc).await?;
+    let scaler = match addresses.scaler {
+        Some(address) => Some(listen("scaler-addr", address).await?),
+        None => None,
+    };
+    if let Some(scaler) = &scaler {
+        tracing::info!(address = %scaler.local_addr()?, "answering KEDA");
+    }
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving gRPC");
-    Ok(server.with_tls(tls).with_lame_duck(lame_duck).serve(listener, shutdown).await?)
+    notify_ready();
+    Ok(server.with_tls(tls).with_scaler(scaler).with_lame_duck(lame_duck).serve(listener, shutdown).await?)
 }

@@ -111,6 +111,16 @@ impl NatsFlags {
         !self.log.is_empty()
     }
 
+    /// Reads the files with secrets, and gives the other files that are named, each with its flag. Nothing where the log is not on
+    /// NATS.
+    pub fn check(&self) -> Result<Vec<(&'static str, PathBuf)>, NatsError> {
+        if !self.is_set() {
+            return Ok(Vec::new());
+        }
+        self.settings.options(&self.log)?;
+        Ok(self.settings.files())
+    }
+
     /// Opens the log, and tries as long as it takes while NATS is not there or has no leader. Dropping the future ends
     /// that.
     pub async fn open(&self, config: &Config) -> Result<NatsLog, NatsError> {
@@ -157,6 +167,18 @@ impl NatsSettings {
             allow_lossy: self.allow_lossy,
             ..Options::new(servers.iter().cloned())
         })
+    }
+
+    /// Files that the client of NATS reads.
+    fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let named = [
+            ("--log-credentials-file", &self.log_credentials_file),
+            ("--log-system-credentials-file", &self.log_system_credentials_file),
+            ("--log-tls-ca", &self.log_tls_ca),
+            ("--log-tls-cert", &self.log_tls_cert),
+            ("--log-tls-key", &self.log_tls_key),
+        ];
+        named.into_iter().filter_map(|(flag, file)| Some((flag, file.clone()?))).collect()
     }
 
     fn login(&self) -> Result<Login, NatsError> {

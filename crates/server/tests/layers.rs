@@ -3,12 +3,13 @@
 use std::path::Path;
 
 /// Lowest first: each imports from those above its line in this list alone.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
     "credential data_dir ended_attempts expiry fault freed_workers holds progress_outbox share text unused_passwords",
     "config",
     "error nats projections seal",
     "objects shares",
+    "check",
     "files transfer",
     // The engine, and what services need beside it.
     "services",
@@ -25,7 +26,7 @@ const LAYERS: [&str; 18] = [
     "jobs",
     "uploads",
     "positions",
-    "admin queue",
+    "admin queue scaler",
     // Start, run, stop.
     "server",
     "lib",

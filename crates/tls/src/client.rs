@@ -1,6 +1,6 @@
 //! For whoever connects: whom to believe, and what to show.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -31,6 +31,11 @@ pub struct ClientFlags {
 }
 
 impl ClientFlags {
+    /// The files that are named, each with its flag.
+    pub fn files(&self) -> [(&'static str, Option<&Path>); 3] {
+        [("--ca", self.ca.as_deref()), ("--cert", self.cert.as_deref()), ("--key", self.key.as_deref())]
+    }
+
     /// What an address needs: TLS for `https://`, none for anything else.
     pub fn load_for(&self, address: &str) -> Result<Option<ClientTls>, TlsError> {
         ClientFiles { ca: self.ca.clone(), identity: self.cert.clone().zip(self.key.clone()) }.load_for(address)

@@ -1,6 +1,6 @@
 //! For whoever listens: which certificate is shown, and who may come in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,11 @@ pub struct ServerFlags {
 }
 
 impl ServerFlags {
+    /// The files that are named, each with its flag.
+    pub fn files(&self) -> [(&'static str, Option<&Path>); 2] {
+        [("--tls-cert", self.tls_cert.as_deref()), ("--tls-key", self.tls_key.as_deref())]
+    }
+
     /// Reads the files. None when TLS is not wanted. With `client_ca` only those get in who have a certificate of it.
     pub fn load(&self, client_ca: Option<PathBuf>) -> Result<Option<ServerTls>, TlsError> {
         let (Some(cert), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) else { return Ok(None) };

@@ -116,6 +116,11 @@ impl Config {
         }
     }
 
+    /// Whether [`run`](crate::run) would take it. Nothing is connected to.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.endpoint().map(drop)
+    }
+
     /// Checks everything and gives what to connect to.
     pub(crate) fn endpoint(&self) -> Result<(Endpoint, Servers), ConfigError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use courant_runtime::command_line::CheckFlag;
 
 #[derive(Args)]
 pub struct Up {
@@ -55,6 +56,9 @@ pub struct Up {
     /// Submit this PDF once ready, show its progress and keep its Markdown under DATA_DIR/demo
     #[arg(long, env = "COURANT_DEMO", value_name = "FILE")]
     pub demo: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub check: CheckFlag,
 
     #[command(flatten)]
     pub log: Log,

@@ -3,6 +3,7 @@
 //! Owns the order of starting and stopping. The parts speak to each other over loopback exactly as they would on several
 //! machines; nothing here may reach into one of them.
 
+mod check;
 mod demo;
 mod parts;
 mod ready;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_pdf::{ChildCommand, PdfWorker};
 use courant_runtime::logging::{self, Format};
-use courant_runtime::{Shutdown, listen};
+use courant_runtime::{Shutdown, listen, notify_ready};
 use courant_server::Server;
 use courant_tls::ServerTls;
 
@@ -30,6 +31,9 @@ const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
 /// Runs until it has been stopped, or until a part ends by itself.
 pub fn run(args: Up) -> Result<ExitCode, Failure> {
+    if args.check.check_config {
+        return Ok(check::check_config(&args)?.report("courant"));
+    }
     let filter = logging::filter(&args.log.log_filter)?;
     let format = match args.log.log_format {
         LogFormat::Text => Format::Compact,
@@ -77,6 +81,7 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let console = args.bridge.public_url.clone().unwrap_or(here);
     let token = link_token.as_deref();
     ready::Ready { grpc: &grpc_shown, console: &console, token, user: &user, home: &home, workers }.print()?;
+    notify_ready();
     if let Some(file) = args.demo {
         parts.demo(|stop| demo::run(file, home.clone(), user, stop));
     }

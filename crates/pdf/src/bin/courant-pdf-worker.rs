@@ -1,7 +1,7 @@
 //! The PDF worker as a program of its own: takes PDF jobs from a Courant server.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,10 @@ use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
+use courant_runtime::command_line::{self, CheckFlag, Problems};
 use courant_runtime::logging::{self, Format};
 use courant_runtime::supervisor::Supervisor;
-use courant_runtime::{Shutdown, exit_code, listen};
+use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 use courant_tls::ClientFlags;
 use courant_worker::{Config, TokenSource};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(300);
 
 /// Takes PDF jobs from a Courant server, finds the zones of their pages, and writes the results.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = NAME, version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -90,6 +91,8 @@ struct Options {
     #[arg(long, env = "COURANT_HEALTH_ADDR", value_name = "ADDR:PORT")]
     health_addr: Option<SocketAddr>,
     #[command(flatten)]
+    check: CheckFlag,
+    #[command(flatten)]
     pdf: PdfOptions,
 }
 
@@ -112,7 +115,7 @@ struct Access {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = command_line::parse();
     if let Some(Command::PdfChild) = cli.command {
         return courant_pdf::child::main();
     }
@@ -125,9 +128,30 @@ fn main() -> ExitCode {
     if let Some(Command::Bare { document }) = &cli.command {
         return exit_code(NAME, courant_pdf::corpus::bare::read(document));
     }
+    if cli.options.check.check_config {
+        return check_config(&cli.options).report(NAME);
+    }
     let filter = logging::filter_from_env("COURANT_LOG");
     let worked = courant_runtime::run(filter, Format::Text, async |shutdown| work(cli.options, shutdown).await);
     exit_code(NAME, worked)
+}
+
+/// What would keep it from starting. A child is started once, as at every start.
+fn check_config(options: &Options) -> Problems {
+    let mut problems = Problems::default();
+    let worker_id = options.worker_id.clone().unwrap_or_else(host_name);
+    let token = problems.check_files(&options.access.files(), token_source(&options.access, &worker_id));
+    let tls = problems.check_files(&options.tls.files(), options.tls.load_for(&options.server));
+    let child = ChildCommand::this_program().context("cannot find this program's own file");
+    if let Some(child) = problems.check("PDF processing", child) {
+        problems.check("PDF processing", options.pdf.config(child));
+    }
+    if let (Some(token), Some(tls)) = (token, tls) {
+        let config =
+            Config { tls, slots: options.slots, ..Config::new(options.server.clone(), token, worker_id, ["pdf"]) };
+        problems.check("--server or --worker-id", config.check());
+    }
+    problems
 }
 
 /// Whether no child died or hung.
@@ -192,11 +216,20 @@ async fn work(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             }
         });
     }
+    notify_ready();
     tokio::select! {
         worked = courant_worker::run(config, Arc::new(handler), drained) => Ok(worked?),
         failed = background.failed() => Err(failed.into()),
         // Children die with their parent.
         () = shutdown.ended() => Ok(()),
+    }
+}
+
+impl Access {
+    /// The files that are named, each with its flag.
+    fn files(&self) -> [(&'static str, Option<&Path>); 3] {
+        let (token, secret) = (self.token_file.as_deref(), self.secret_file.as_deref());
+        [("--token", None), ("--token-file", token), ("--secret-file", secret)]
     }
 }
 

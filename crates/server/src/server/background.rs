@@ -12,6 +12,7 @@ use tonic_health::server::HealthReporter;
 use super::health::{STORE_SERVICE, follow_state, watch_following, watch_space};
 use super::open::Server;
 use crate::notifications::{self, push};
+use crate::scaler::{self, Scaler};
 use crate::services::Services;
 use crate::worker::{dispatch, sweep};
 use crate::{objects, passwords, positions, retention, uploads};
@@ -21,12 +22,16 @@ const DRAFTS_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 impl Server {
     pub(super) fn start_background(
-        &self,
+        &mut self,
         tasks: Supervisor,
         health: &HealthReporter,
         shutdown: &Shutdown,
     ) -> Supervisor {
         let (services, registry) = (|| self.services.clone(), || self.registry.clone());
+        if let Some(listener) = self.scaler.take() {
+            let scaler = Scaler { services: services(), registry: registry() };
+            tasks.keep("scaler", scaler::serve(scaler, listener, self.tls.clone()));
+        }
         tasks.keep("dispatch", dispatch::run(services(), registry()));
         tasks.keep("leases", sweep::run(services(), registry()));
         if let Some(peers) = &self.peers {

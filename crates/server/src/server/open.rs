@@ -7,6 +7,7 @@ use courant_auth::Verifier;
 use courant_joblog::log::Log;
 use courant_joblog::sqlite::{self, SqliteLog};
 use courant_tls::ServerTls;
+use tokio::net::TcpListener;
 
 use super::errors::StartError;
 use crate::config::Config;
@@ -33,6 +34,8 @@ pub struct Server {
     pub(super) verifier: Verifier,
     pub(super) tls: Option<ServerTls>,
     pub(super) lame_duck: Duration,
+    /// Where KEDA asks how many workers are needed, until it is served.
+    pub(super) scaler: Option<TcpListener>,
 }
 
 impl Server {
@@ -79,12 +82,28 @@ impl Server {
         let registry = Arc::new(Registry::new(services.config.lease));
         let peers = Peers::new(services.clone(), registry.clone(), presence.clone());
         let lame_duck = Duration::ZERO;
-        Ok(Self { services, registry, peers, notifications, push, presence, verifier, tls: None, lame_duck })
+        Ok(Self {
+            services,
+            registry,
+            peers,
+            notifications,
+            push,
+            presence,
+            verifier,
+            tls: None,
+            lame_duck,
+            scaler: None,
+        })
     }
 
     /// How long it goes on serving, but not ready, after it was asked to stop.
     pub fn with_lame_duck(self, lame_duck: Duration) -> Self {
         Self { lame_duck, ..self }
+    }
+
+    /// Answers the external scaler API of KEDA there, without tokens.
+    pub fn with_scaler(self, scaler: Option<TcpListener>) -> Self {
+        Self { scaler, ..self }
     }
 
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {

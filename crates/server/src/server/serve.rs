@@ -37,7 +37,7 @@ impl Server {
         Box::pin(self.run(listener, shutdown))
     }
 
-    async fn run(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServeError> {
+    async fn run(mut self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
         announce(&health, ServingStatus::Serving).await;
         let router = self.router().await?.add_service(health_service);
