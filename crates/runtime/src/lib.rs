@@ -10,6 +10,7 @@ pub mod logging;
 mod open_files;
 mod signals;
 mod start;
+pub mod stats;
 pub mod supervisor;
 mod ticks;
 

@@ -7,6 +7,7 @@ use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{JobId, Revision, Timestamp, WorkerId};
 use courant_joblog::job::Job;
 use courant_joblog::log::{Append, AppendError, Blob, Changed, Key};
+use tokio::time::Instant;
 
 use super::core::Engine;
 use crate::clock::Moment;
@@ -56,7 +57,7 @@ impl Engine {
         let start = worker.map(|worker| Change::Started { attempt: 1, worker });
         append.changes.extend(in_turn(&job, start, None)?);
         let entries = append.changes.len() as u64;
-        let new = match self.log.append(append).await {
+        let new = match self.timed(self.log.append(append)).await {
             Ok(revision) => {
                 self.caught_up(revision).await;
                 // The entries of one append have consecutive revisions.
@@ -84,7 +85,7 @@ impl Engine {
             if !may(&current.job)? {
                 return Ok(false);
             }
-            match self.log.forget(&Key::of(&current.job), current.revision).await {
+            match self.timed(self.log.forget(&Key::of(&current.job), current.revision)).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(true);
@@ -126,7 +127,7 @@ impl Engine {
             let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let now = self.read(View::now);
             let Some((append, newest)) = prepare(&current, now, &decide)? else { return Ok(None) };
-            match self.log.append(append).await {
+            match self.timed(self.log.append(append)).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(Some((revision, newest)));
@@ -162,7 +163,7 @@ impl Engine {
                 })
             }));
         }
-        let mut appended = self.log.append_all(appends).await.into_iter();
+        let mut appended = self.timed(self.log.append_all(appends)).await.into_iter();
         let mut again = Vec::new();
         for (place, outcome) in outcomes.iter_mut().enumerate() {
             let Ok(Some((revision, _))) = outcome else { continue };
@@ -181,6 +182,14 @@ impl Engine {
             outcomes[place] = self.write(id, decide).await;
         }
         outcomes
+    }
+
+    /// Appends, and counts how long that takes.
+    async fn timed<T>(&self, append: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let outcome = append.await;
+        self.stats.appends.observe(begun.elapsed());
+        outcome
     }
 
     /// Waits until the view has what won the race. A key that has no entry any more was removed by one up to the head.
