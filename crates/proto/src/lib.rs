@@ -1,4 +1,4 @@
-//! The wire: the types and services of `courant.v1`, generated from `proto/`, and nothing else.
+//! The wire: the types and services of `courant.v1`, generated from `proto/`, and those of `grpc.health.v1`.
 //!
 //! The meaning of every message and field is written in the `.proto` files and carried over into this documentation.
 
@@ -10,6 +10,12 @@ pub mod v1 {
     tonic::include_proto!("courant.v1");
 }
 
+/// The health protocol of gRPC, with `List`.
+#[allow(clippy::all)]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
+
 impl std::fmt::Debug for v1::Password {
     /// Whatever is logged, a password is not in it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -17,5 +23,5 @@ impl std::fmt::Debug for v1::Password {
     }
 }
 
-/// The compiled descriptors of all files under `proto/`, for server reflection.
+/// The compiled descriptors of all of them, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
