@@ -6,9 +6,11 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_joblog::log::Log;
 use courant_joblog::sqlite::{self, SqliteLog};
+use courant_monitoring::Monitor;
 use courant_tls::ServerTls;
 
 use super::errors::StartError;
+use super::health::STUCK_AFTER;
 use crate::config::Config;
 use crate::data_dir;
 use crate::notifications::push::Push;
@@ -33,6 +35,9 @@ pub struct Server {
     pub(super) verifier: Verifier,
     pub(super) tls: Option<ServerTls>,
     pub(super) lame_duck: Duration,
+    pub(super) monitor: Monitor,
+    /// How long a loop may stand still before only a restart helps.
+    pub(super) stuck_after: Duration,
 }
 
 impl Server {
@@ -78,13 +83,34 @@ impl Server {
         let presence = PresenceRegistry::new(services.config.presence.clone());
         let registry = Arc::new(Registry::new(services.config.lease));
         let peers = Peers::new(services.clone(), registry.clone(), presence.clone());
-        let lame_duck = Duration::ZERO;
-        Ok(Self { services, registry, peers, notifications, push, presence, verifier, tls: None, lame_duck })
+        Ok(Self {
+            services,
+            registry,
+            peers,
+            notifications,
+            push,
+            presence,
+            verifier,
+            tls: None,
+            lame_duck: Duration::ZERO,
+            monitor: Monitor::new("courant-server", env!("CARGO_PKG_VERSION")),
+            stuck_after: STUCK_AFTER,
+        })
     }
 
     /// How long it goes on serving, but not ready, after it was asked to stop.
     pub fn with_lame_duck(self, lame_duck: Duration) -> Self {
         Self { lame_duck, ..self }
+    }
+
+    /// Where it shows its metrics and how it does.
+    pub fn with_monitor(self, monitor: Monitor) -> Self {
+        Self { monitor, ..self }
+    }
+
+    /// How long a loop may stand still before it counts as stuck. A minute unless set.
+    pub fn with_stuck_after(self, stuck_after: Duration) -> Self {
+        Self { stuck_after, ..self }
     }
 
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
