@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::{Config, Flags, Limits};
+use courant_monitoring::MonitoringFlags;
 use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen};
 use courant_tls::{ClientFiles, ServerFlags};
@@ -40,6 +41,8 @@ struct Args {
     #[arg(long, alias = "core-key", env = "COURANT_SERVER_KEY", value_name = "FILE", requires = "server_cert")]
     server_key: Option<PathBuf>,
     #[command(flatten)]
+    monitoring: MonitoringFlags,
+    #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
     #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = Limits::DEFAULT.upload_bytes)]
@@ -65,10 +68,11 @@ fn start(args: Args) -> anyhow::Result<()> {
 }
 
 async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<()> {
-    let address = args.listen;
+    let (address, monitoring) = (args.listen, args.monitoring.clone());
     let trusted = args.trust.load().await?;
     let config = config(args, trusted)?;
     config.check()?;
+    let _monitoring = monitoring.serve(&config.monitor).await?;
     let listener = listen("listen", address).await?;
     tracing::info!(listen = %listener.local_addr()?, server = %config.server, "listening");
     Ok(courant_bridge::run(listener, config, shutdown).await?)
