@@ -57,6 +57,9 @@ pub struct Up {
     pub demo: Option<PathBuf>,
 
     #[command(flatten)]
+    pub monitoring: courant_monitoring::MonitoringFlags,
+
+    #[command(flatten)]
     pub log: Log,
 }
 
