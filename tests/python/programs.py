@@ -27,10 +27,11 @@ def until(what, condition):
     raise AssertionError(f"waited {PATIENCE} s for {what}")
 
 
-def fetch(url, **headers):
+def fetch(url, body=None, **headers):
     """Status, headers and text of an answer."""
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=PATIENCE) as answer:
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.headers, refused.read().decode()

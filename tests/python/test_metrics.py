@@ -1,6 +1,6 @@
 """The metrics of all programs, scraped by a real Prometheus, and what `deploy/` makes of them."""
 
-import asyncio
+import contextlib
 import json
 import os
 import re
@@ -8,70 +8,59 @@ import subprocess
 import threading
 
 import pytest
-import websockets
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
-from conftest import ROOT, SAMPLE, Up
-from programs import DEPLOY, Apart, Program, Prometheus, families, fetch, until
+from conftest import BIN, PATIENCE, ROOT, SAMPLE, Up, clean_environment
+from programs import DEPLOY, Apart, Prometheus, families, fetch, until
 
 DASHBOARD = json.loads((DEPLOY / "grafana/courant.json").read_text())
 RULES = DEPLOY / "prometheus/courant.rules.yml"
 
 
-def submit(http, token, name="a.pdf"):
+def submit(http, token):
     """Submits a document over HTTP and gives back the status."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/pdf"}
-    request = f"http://{http}/v1/jobs?filename={name}"
-    import urllib.error
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(urllib.request.Request(request, SAMPLE.read_bytes(), headers)) as answer:
-            return answer.status
-    except urllib.error.HTTPError as refused:
-        return refused.code
+    headers = {"Authorization": f"Bearer {token}", "Content_Type": "application/pdf"}
+    return fetch(f"http://{http}/v1/jobs?name=a.pdf", SAMPLE.read_bytes(), **headers)[0]
 
 
-async def follow(http, token, topic, ready, stop):
-    """Follows a topic over a WebSocket until it is told to stop."""
-    async with websockets.connect(f"ws://{http}/ws", subprotocols=["courant.v1.json"]) as socket:
-        await socket.send(json.dumps({"type": "auth", "token": token}))
-        await socket.send(json.dumps({"id": 1, "type": "subscribe", "topic": topic}))
-        ready.set()
-        while not stop.is_set():
-            try:
-                await asyncio.wait_for(socket.recv(), 0.2)
-            except asyncio.TimeoutError:
-                pass
+@contextlib.contextmanager
+def signed_in(http, token):
+    """A WebSocket that has sent its token."""
+    with connect(f"ws://{http}/ws", subprotocols=["courant.v1.json"]) as socket:
+        socket.send(json.dumps({"id": 1, "type": "auth", "token": token}))
+        yield socket
 
 
 class Load:
     """Keeps a system busy until it is stopped: documents, a watcher, refusals and failures."""
 
     def __init__(self, http, token):
+        self.http, self.token = http, token
         self.stopped = threading.Event()
-        self.threads = [
-            threading.Thread(target=self._submit, args=(http, token), daemon=True),
-            threading.Thread(target=self._follow, args=(http, token), daemon=True),
-        ]
+        self.threads = [threading.Thread(target=work, daemon=True) for work in (self._ask, self._follow)]
         for thread in self.threads:
             thread.start()
 
-    def _submit(self, http, token):
+    def _ask(self):
+        while not self.stopped.wait(0.3):
+            # More than the workers have slots, so that some wait.
+            for _ in range(8):
+                submit(self.http, self.token)
+            for path in ("/v1/jobs", "/v1/queue", "/v1/nothing", "/v1/jobs/01J00000000000000000000000"):
+                fetch(f"http://{self.http}{path}", Authorization=f"Bearer {self.token}")
+            # More at once than the bridge of this test lets one user have.
+            with contextlib.suppress(ConnectionClosed, TimeoutError), contextlib.ExitStack() as storm:
+                for _ in range(3):
+                    storm.enter_context(signed_in(self.http, self.token)).recv(timeout=1)
+
+    def _follow(self):
         while not self.stopped.is_set():
-            submit(http, token)
-            for path in ("/v1/jobs", "/v1/queue", "/v1/nothing"):
-                fetch(f"http://{http}{path}", Authorization=f"Bearer {token}")
-            # More at once than a bridge of this test lets one user have.
-            asyncio.run(self._storm(http, token))
-            self.stopped.wait(0.3)
-
-    async def _storm(self, http, token):
-        stop, ready = threading.Event(), threading.Event()
-        stop.set()
-        await asyncio.gather(*(follow(http, token, "mine", ready, stop) for _ in range(4)), return_exceptions=True)
-
-    def _follow(self, http, token):
-        asyncio.run(follow(http, token, "mine", threading.Event(), self.stopped))
+            with contextlib.suppress(ConnectionClosed), signed_in(self.http, self.token) as socket:
+                socket.send(json.dumps({"id": 2, "type": "subscribe", "topic": "mine", "minIntervalMs": 100}))
+                while not self.stopped.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        socket.recv(timeout=0.2)
 
     def stop(self):
         self.stopped.set()
@@ -150,7 +139,7 @@ def test_every_rule_is_evaluated_and_records(prometheus):
     # What alerts ask for is there, though most have nothing to say.
     names = set(prometheus.ask("label/__name__/values"))
     for rule in rules:
-        for name in re.findall(r"\b(?:courant|process)[a-z_:]+\b", rule["query"]):
+        for name in re.findall(r"\b(?:courant|process)[a-z0-9_:]+\b", rule["query"]):
             known = name in names or name in ("courant", "process")
             assert known, f"{rule['name']} asks for {name}, which nobody has"
 
@@ -158,10 +147,8 @@ def test_every_rule_is_evaluated_and_records(prometheus):
 def test_the_numbers_agree_with_what_happened(prometheus, whole):
     """Planted: the load submits documents of which all succeed."""
     until("jobs to succeed", lambda: prometheus.query('courant_jobs_ended_total{job="courant-up",outcome="succeeded"} > 2'))
-    listed = json.loads(whole.courant("jobs", "--json") or "[]")
-    kept = sum(value for _, value in prometheus.query('courant_jobs{job="courant-up"}'))
-    # Scraped a moment later than listed, and the load goes on.
-    assert kept >= len(listed if isinstance(listed, list) else listed["jobs"])
+    listed = len(whole.courant("jobs", "--json", "--user", "alice").splitlines())
+    until("all of them to be counted", lambda: sum(value for _, value in prometheus.query('courant_jobs{job="courant-up"}')) >= listed > 2)
     for refused in ('courant_bridge_refused_total{job="courant-bridge"} > 0', 'courant_grpc_requests_total{code="NOT_FOUND"} >= 0'):
         until(refused, lambda query=refused: prometheus.query(query))
     assert prometheus.query('courant_worker_jobs_total{job="courant-pdf-worker",outcome="succeeded"} > 0')
@@ -206,8 +193,8 @@ def test_the_documentation_has_every_family_and_no_other(apart, whole, prometheu
     assert documents.keys() == exposed.keys(), documents.keys() ^ exposed.keys()
     for name, shown in exposed.items():
         assert documents[name] == shown, (name, documents[name], shown)
-    # `courant up` has all of it on one address.
-    assert families(fetch(f"http://{whole.metrics}/metrics")[2]).keys() == exposed.keys()
+    # `courant up` has all of it on one address; nothing was refused there.
+    assert exposed.keys() - families(fetch(f"http://{whole.metrics}/metrics")[2]).keys() <= {"courant_bridge_refused_total"}
 
 
 def test_both_formats_are_served_and_say_the_same(apart):
@@ -216,10 +203,8 @@ def test_both_formats_are_served_and_say_the_same(apart):
         assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
         _, headers, newer = program.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
         assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0") and newer.endswith("# EOF\n")
-        names = lambda text: {re.sub("_total$", "", name) for name in families(text)} if "# EOF" not in text else set(
-            re.findall(r"^# TYPE (\S+)", text, re.M)
-        )
-        assert names(older) == names(newer)
+        described = set(re.findall(r"^# TYPE (\S+)", newer, re.M))
+        assert {re.sub("_total$", "", name) for name in families(older)} == described
         checked = subprocess.run(["promtool", "check", "metrics"], input=older, capture_output=True, text=True)
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -229,6 +214,13 @@ def test_the_address_is_not_the_public_one_and_off_by_default(apart, whole):
     assert fetch(f"http://{apart.http}/metrics")[0] == 401, "the public one asks for a token"
     status, _, text = fetch(f"http://{apart.http}/metrics", Authorization=f"Bearer {token}")
     assert status == 200 and "courant_bridge_connections" in text and "process_open_fds" not in text
+
+
+def test_an_address_that_is_taken_is_refused_with_its_flag(apart, tmp_path):
+    environment = clean_environment() | {"COURANT_METRICS_ADDR": apart.server.metrics}
+    command = [BIN.with_name("courant-server"), "--data-dir", tmp_path / "data", "--grpc", "127.0.0.1:0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
+    assert ended.returncode == 1 and "--metrics-addr" in ended.stderr, ended
 
 
 def test_a_picture_of_the_dashboard_can_be_drawn(prometheus):

@@ -117,7 +117,7 @@ impl ServerMetrics {
             rows,
         )?;
         samples.gauge(
-            "courant_worker_slots_total",
+            "courant_worker_slots",
             "Slots of workers that may get jobs.",
             f64::from(self.registry.slots()),
         )?;
