@@ -72,8 +72,9 @@ impl Histogram {
 
     /// Something took so long.
     pub fn observe(&self, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.add(nanos, took.as_secs_f64());
+        // Of centuries the highest bits are lost, and no more.
+        let nanos = took.as_secs().wrapping_mul(NANOS as u64).wrapping_add(took.subsec_nanos().into());
+        self.add(nanos, nanos as f64 / NANOS);
     }
 
     /// There were so many.

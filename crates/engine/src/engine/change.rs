@@ -1,13 +1,13 @@
 //! Changing jobs: an append with compare-and-set, tried again while others are quicker.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{JobId, Revision, Timestamp, WorkerId};
 use courant_joblog::job::Job;
 use courant_joblog::log::{Append, AppendError, Blob, Changed, Key};
-use tokio::time::Instant;
 
 use super::core::Engine;
 use crate::clock::Moment;

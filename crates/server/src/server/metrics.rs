@@ -46,16 +46,25 @@ struct LaneNow {
 }
 
 impl ServerMetrics {
+    /// Shows them while the server lives: the monitor may outlive it, and must not keep its log open.
     pub(super) fn register(self, monitor: &Monitor) {
+        let Self { services, registry, presence, calls } = self;
+        let services = Arc::downgrade(&services);
         monitor.add(move |samples| {
-            self.queues(samples)?;
-            self.jobs(samples)?;
-            self.workers(samples)?;
-            self.log(samples)?;
-            self.objects(samples)?;
-            self.clients(samples)?;
-            self.calls.write(samples)
+            let Some(services) = services.upgrade() else { return Ok(()) };
+            let (registry, presence, calls) = (registry.clone(), presence.clone(), calls.clone());
+            Self { services, registry, presence, calls }.write(samples)
         });
+    }
+
+    fn write(&self, samples: &mut Samples<'_>) -> fmt::Result {
+        self.queues(samples)?;
+        self.jobs(samples)?;
+        self.workers(samples)?;
+        self.log(samples)?;
+        self.objects(samples)?;
+        self.clients(samples)?;
+        self.calls.write(samples)
     }
 
     fn queues(&self, samples: &mut Samples<'_>) -> fmt::Result {
