@@ -179,7 +179,7 @@ test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings
 	npm test --prefix bridge/web
 
 .PHONY: test-python
-test-python: build $(DONE)/venv $(DONE)/tools ## Foreign clients: Python over gRPC and WebSocket, buf curl, the README
+test-python: build $(DONE)/venv $(DONE)/tools packages ## Foreign clients: Python over gRPC and WebSocket, buf curl, the README
 	COURANT_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
 
 .PHONY: test-deploy

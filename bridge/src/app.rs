@@ -18,6 +18,7 @@ use crate::connection::permits::Permits;
 use crate::connection::replies::connection_id;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::monitoring;
 use crate::outbox::flusher::Flushers;
 use crate::presence::local::{LocalPresence, PresenceLimits};
 use crate::presence::registration::BridgeRegistration;
@@ -101,6 +102,15 @@ impl App {
             Topics::new(followed, Arc::new(upstream), flushers.clone(), times, metrics.clone(), supervisor.clone());
         supervisor.keep("presence", run_presence(registration, presence.clone()));
         let (sender, health) = watch::channel(Health::Unavailable);
+        let watched = monitoring::Watched {
+            metrics: metrics.clone(),
+            presence: presence.clone(),
+            ledger: ledger.clone(),
+            health: health.clone(),
+            shutdown: shutdown.clone(),
+        };
+        watched.register(&config.monitor);
+        supervisor.keep("monitoring", watched.follow(config.monitor.clone()));
         supervisor.keep("health", health::watch(server.clone(), config.times.health, sender, shutdown.clone()));
         let (outages, server_unavailable) = watch::channel(0);
         supervisor.keep("outages", watch_outages(health.clone(), config.times.server_grace, outages));

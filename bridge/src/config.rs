@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::Verifier;
+use courant_monitoring::Monitor;
 use courant_tls::{AddressError, ClientTls, ServerTls, Servers};
 
 use crate::ledger::Bounds;
@@ -39,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long everything may take.
     pub times: Times,
+    /// Where it shows its metrics and how it does, beside its own `/metrics`.
+    pub monitor: Monitor,
 }
 
 /// The bytes of a file of the console, and their SHA-256.
@@ -248,6 +251,7 @@ impl Config {
             console: |_| None,
             limits: Limits::default(),
             times: Times::default(),
+            monitor: Monitor::new("courant-bridge", env!("CARGO_PKG_VERSION")),
         }
     }
 

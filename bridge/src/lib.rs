@@ -13,6 +13,7 @@ mod flags;
 mod http;
 mod ledger;
 mod metrics;
+mod monitoring;
 mod outbox;
 mod presence;
 mod rate;

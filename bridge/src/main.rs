@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::{Config, Flags, Limits};
+use courant_monitoring::MonitoringFlags;
 use courant_runtime::command_line::{self, CheckFlag, Problems};
 use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
@@ -42,6 +43,8 @@ struct Args {
     server_key: Option<PathBuf>,
     #[command(flatten)]
     check: CheckFlag,
+    #[command(flatten)]
+    monitoring: MonitoringFlags,
     #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
@@ -98,10 +101,11 @@ fn start(args: Args) -> anyhow::Result<()> {
 }
 
 async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<()> {
-    let address = args.listen;
+    let (address, monitoring) = (args.listen, args.monitoring.clone());
     let trusted = args.trust.load().await?;
     let config = config(args, trusted)?;
     config.check()?;
+    let _monitoring = monitoring.serve(&config.monitor).await?;
     let listener = listen("listen", address).await?;
     tracing::info!(listen = %listener.local_addr()?, server = %config.server, "listening");
     notify_ready();

@@ -1,13 +1,17 @@
-//! The metrics of a bridge, in the OpenMetrics text format.
+//! The metrics of a bridge. `docs/metrics.md` has the list.
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
+use courant_runtime::stats::LATENCIES;
+use http::Method;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 /// Which limit refused something.
@@ -69,7 +73,7 @@ impl Limit {
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Arc<All>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct All {
     pub connections: Gauge,
     pub refused: Family<Refusal, Counter>,
@@ -83,6 +87,47 @@ pub struct All {
     pub dropped: Counter,
     pub too_slow: Counter,
     pub upstream_losses: Counter,
+    /// Connections that were let in.
+    pub admitted: Counter,
+    pub requests: Family<RequestLabels, Counter>,
+    pub request_durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
+}
+
+/// A request over HTTP. Routes are those of the router, so there are only so many.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// As in `GET /v1/jobs/{id}`; `console` for files of the console and whatever is at no route.
+    pub route: String,
+    pub method: &'static str,
+    /// The status code.
+    pub code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteLabels {
+    pub route: String,
+}
+
+impl Default for All {
+    fn default() -> Self {
+        Self {
+            connections: Gauge::default(),
+            refused: Family::default(),
+            topics: Gauge::default(),
+            subscriptions: Gauge::default(),
+            encoded: Counter::default(),
+            encoded_binary: Counter::default(),
+            sent: Counter::default(),
+            sent_bytes: Counter::default(),
+            coalesced: Counter::default(),
+            dropped: Counter::default(),
+            too_slow: Counter::default(),
+            upstream_losses: Counter::default(),
+            admitted: Counter::default(),
+            requests: Family::default(),
+            request_durations: Family::new_with_constructor(|| Histogram::new(LATENCIES.iter().copied())),
+        }
+    }
 }
 
 impl Deref for Metrics {
@@ -94,9 +139,28 @@ impl Deref for Metrics {
 }
 
 impl Metrics {
-    /// The text a scraper reads.
+    /// The text a scraper reads, in the OpenMetrics format.
     pub fn text(&self) -> String {
-        let mut all = Registry::with_prefix("courant_bridge");
+        let mut registry = Registry::default();
+        self.register(&mut registry);
+        let mut text = String::new();
+        match encode(&mut text, &registry) {
+            Ok(()) => text,
+            Err(_) => String::new(),
+        }
+    }
+
+    /// A request was answered; an answer that lasts goes on.
+    pub fn request(&self, route: &str, method: &Method, code: u16, took: Duration) {
+        let labels = RequestLabels { route: route.to_owned(), method: name_of(method), code };
+        self.requests.get_or_create(&labels).inc();
+        let route = RouteLabels { route: labels.route };
+        self.request_durations.get_or_create(&route).observe(took.as_secs_f64());
+    }
+
+    /// Shows them, with what else is in a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let all = registry.sub_registry_with_prefix("courant_bridge");
         all.register(
             "connections",
             "Connections that follow topics: WebSockets, event streams and polls",
@@ -117,10 +181,26 @@ impl Metrics {
         all.register("dropped", "Transient messages dropped because the outbox was full", self.dropped.clone());
         all.register("too_slow", "Connections closed because they did not read fast enough", self.too_slow.clone());
         all.register("upstream_losses", "Streams from the server lost and opened again", self.upstream_losses.clone());
-        let mut text = String::new();
-        match encode(&mut text, &all) {
-            Ok(()) => text,
-            Err(_) => String::new(),
-        }
+        all.register("admitted", "Connections let in: WebSockets, event streams and polls", self.admitted.clone());
+        all.register("http_requests", "Requests over HTTP, by route, method and status code", self.requests.clone());
+        all.register(
+            "http_request_duration_seconds",
+            "How long requests took until the head of their answer, by route",
+            self.request_durations.clone(),
+        );
+    }
+}
+
+/// Whatever else is asked for is one.
+fn name_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }

@@ -1,10 +1,11 @@
-//! Compiles `proto/` without `protoc`. The folder here is a link to that of the repository; a packed crate has its files.
+//! Compiles `proto/`, and the health protocol of gRPC in `health/`, without `protoc`. The folder `proto` here is a link to that of the
+//! repository; a packed crate has its files.
 
 use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "courant/v1/admin_service.proto",
     "courant/v1/error_reason.proto",
     "courant/v1/job.proto",
@@ -14,12 +15,15 @@ const FILES: [&str; 9] = [
     "courant/v1/queue_service.proto",
     "courant/v1/upload_service.proto",
     "courant/v1/worker_service.proto",
+    "grpc/health/v1/health.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("proto");
-    println!("cargo::rerun-if-changed={}", root.display());
-    let descriptors = protox::compile(FILES, [&root])?;
+    let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+    // Apart from ours, which `buf` holds to rules that gRPC's own does not keep.
+    let roots = [here.join("proto"), here.join("health")];
+    roots.iter().for_each(|root| println!("cargo::rerun-if-changed={}", root.display()));
+    let descriptors = protox::compile(FILES, &roots)?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()

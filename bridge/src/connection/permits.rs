@@ -125,6 +125,7 @@ impl Permits {
         }
         counts.total += 1;
         self.metrics.connections.inc();
+        self.metrics.admitted.inc();
         Ok(ConnectionPermit { permits: self.clone(), address, user: None })
     }
 

@@ -14,9 +14,10 @@ pub mod upload;
 pub mod uploads;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
@@ -75,6 +76,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(console::serve)
         .layer(axum::middleware::from_fn_with_state(app.clone(), limit_rate))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), count))
         .layer(axum::middleware::map_response_with_state(app.clone(), headers::secure))
         .with_state(app.clone());
     let router = match cors {
@@ -91,6 +93,16 @@ async fn refuse_duplicate_headers(State(app): State<Arc<App>>, request: Request,
         Ok(()) => next.run(request).await,
         Err(error) => headers::secured(&app.config, error.into_response()),
     }
+}
+
+/// Counts requests by their route. What has none is a file of the console, or nothing.
+async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let (method, begun) = (request.method().clone(), Instant::now());
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("console", MatchedPath::as_str);
+    app.metrics.request(route, &method, response.status().as_u16(), begun.elapsed());
+    response
 }
 
 /// Refuses what comes too often from one address. Probes are let through: they must not fail because others ask much.

@@ -20,7 +20,7 @@ const LAYERS: [&str; 17] = [
     "presence",
     "connection sockets",
     // Where topics' updates come from.
-    "upstream",
+    "monitoring upstream",
     "app",
     // Requests of clients.
     "request",

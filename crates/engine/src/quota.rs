@@ -8,10 +8,12 @@
 mod window;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::job::{Job, State};
+use courant_runtime::stats::Counter;
 
 use crate::clock::Clock;
 use crate::projection::{JobChange, Projection};
@@ -39,6 +41,8 @@ pub enum QuotaKind {
 }
 
 impl QuotaKind {
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Bytes, Self::Submits, Self::Uploads, Self::UploadBytes];
+
     /// Its name for clients.
     pub fn name(self) -> &'static str {
         match self {
@@ -48,6 +52,16 @@ impl QuotaKind {
             Self::Uploads => "uploads",
             Self::UploadBytes => "upload-bytes",
         }
+    }
+}
+
+/// How often each quota has refused something, since the start.
+#[derive(Debug, Default)]
+pub struct QuotaRefusals([Counter; QuotaKind::ALL.len()]);
+
+impl QuotaRefusals {
+    pub fn of(&self, which: QuotaKind) -> &Counter {
+        &self.0[which as usize]
     }
 }
 
@@ -116,6 +130,8 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct QuotaLedger {
     limits: Limits,
+    /// Of whoever has the same quotas elsewhere too.
+    refusals: Arc<QuotaRefusals>,
     owners: HashMap<Owner, Account>,
     tickets: HashMap<u64, Ticket>,
     by_job: HashMap<JobId, Vec<u64>>,
@@ -195,6 +211,11 @@ impl QuotaLedger {
         Self { limits, ..Self::default() }
     }
 
+    /// How often they refused.
+    pub fn refusals(&self) -> Arc<QuotaRefusals> {
+        self.refusals.clone()
+    }
+
     fn apply(&mut self, old: Option<&Job>, new: Option<&Job>) {
         self.apply_at(old, new, Timestamp::now());
     }
@@ -233,6 +254,25 @@ impl QuotaLedger {
 
     /// Sets aside a job and so many bytes of it.
     pub fn reserve(&mut self, owner: &Owner, job: &JobId, bytes: u64) -> Result<u64, QuotaExceeded> {
+        let reserved = self.try_reserve(owner, job, bytes);
+        self.count(&reserved);
+        reserved
+    }
+
+    /// Sets aside more bytes, up to so many in all.
+    pub fn grow(&mut self, ticket: u64, to: u64) -> Result<(), QuotaExceeded> {
+        let grown = self.try_grow(ticket, to);
+        self.count(&grown);
+        grown
+    }
+
+    fn count<T>(&self, outcome: &Result<T, QuotaExceeded>) {
+        if let Err(refused) = outcome {
+            self.refusals.of(refused.which).inc();
+        }
+    }
+
+    fn try_reserve(&mut self, owner: &Owner, job: &JobId, bytes: u64) -> Result<u64, QuotaExceeded> {
         let (limits, now) = (self.limits, self.now());
         let account = self.account(owner, now);
         account.check(limits, 1, bytes, now).map_err(|over| refusal(owner, over))?;
@@ -244,8 +284,7 @@ impl QuotaLedger {
         Ok(self.next)
     }
 
-    /// Sets aside more bytes, up to so many in all.
-    pub fn grow(&mut self, ticket: u64, to: u64) -> Result<(), QuotaExceeded> {
+    fn try_grow(&mut self, ticket: u64, to: u64) -> Result<(), QuotaExceeded> {
         let (limits, now) = (self.limits, self.now());
         let Some(ticket) = self.tickets.get_mut(&ticket) else { return Ok(()) };
         let Some(account) = self.owners.get_mut(&ticket.owner) else { return Ok(()) };

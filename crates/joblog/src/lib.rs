@@ -15,6 +15,7 @@ pub mod apply;
 #[cfg(test)]
 mod arbitrary;
 pub mod codec;
+pub mod commit_stats;
 pub mod copy;
 pub mod event;
 pub mod ids;

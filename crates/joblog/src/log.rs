@@ -40,6 +40,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::commit_stats::CommitStats;
 use crate::event::Event;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::job::Job;
@@ -239,6 +240,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// What the servers that have the log open share beside jobs. None when only one can.
     fn notes(&self) -> Option<Arc<dyn Notes>> {
+        None
+    }
+
+    /// What its commits cost. None where nothing is committed here.
+    fn commits(&self) -> Option<Arc<CommitStats>> {
         None
     }
 

@@ -7,6 +7,7 @@ pub use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::commit_stats::CommitStats;
 use crate::ids::{JobId, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError};
 use crate::notes::Notes;
@@ -115,6 +116,10 @@ impl<W: LogWrapper> Log for W {
 
     fn following(&self) -> Option<watch::Receiver<bool>> {
         self.inner().following()
+    }
+
+    fn commits(&self) -> Option<Arc<CommitStats>> {
+        self.inner().commits()
     }
 
     fn peers(&self) -> Option<Arc<dyn Peers>> {

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
+use courant_monitoring::HealthBoard;
 use courant_tls::{ConnectionLimits, CountCalls};
-use courant_worker::{Status, StatusBoard};
+use courant_worker::StatusBoard;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic_health::ServingStatus;
 
 /// Connections at once, and from one address: a few probes, each with a connection or two.
 const CONNECTIONS: (usize, usize) = (256, 64);
@@ -21,16 +21,15 @@ const CALLS: u32 = 16;
 /// HTTP/2 pings to probes that are silent, and how long they may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// Serves the health of a worker until it is stopped; the name of the service is empty.
+/// Serves the health of a worker until it is stopped; the name of the service is empty. Beside it is what else is on the board.
 pub async fn serve(
     listener: TcpListener,
-    board: StatusBoard,
+    status: StatusBoard,
+    board: HealthBoard,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let (reporter, service) = tonic_health::server::health_reporter();
-    let mut status = board.watch();
-    let now = serving(*status.borrow_and_update());
-    reporter.set_service_status("", now).await;
+    let mut status = status.watch();
+    board.set("", status.borrow_and_update().is_ready());
     let limits = ConnectionLimits {
         grpc_max_connections: CONNECTIONS.0,
         grpc_max_connections_per_address: CONNECTIONS.1,
@@ -42,11 +41,10 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(CountCalls)
-        .add_service(service);
+        .add_service(board.service());
     let stopped = async {
         while status.changed().await.is_ok() {
-            let now = serving(*status.borrow_and_update());
-            reporter.set_service_status("", now).await;
+            board.set("", status.borrow_and_update().is_ready());
         }
         // The board is ours too, so this is not reached before the end.
         std::future::pending::<()>().await;
@@ -56,8 +54,4 @@ pub async fn serve(
         () = stopped => Ok(()),
         () = stop.cancelled() => Ok(()),
     }
-}
-
-fn serving(status: Status) -> ServingStatus {
-    if status.is_ready() { ServingStatus::Serving } else { ServingStatus::NotServing }
 }

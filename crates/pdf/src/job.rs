@@ -17,6 +17,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use courant_monitoring::Monitor;
 use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait};
 use tokio::sync::Notify;
 
@@ -50,6 +51,12 @@ impl PdfWorker {
     /// The longest that an attempt may take, for [`courant_worker::Config::max_job_duration`].
     pub fn max_job_duration(&self) -> Duration {
         self.config.max_job_duration()
+    }
+
+    /// Shows what it counts, from now on.
+    pub fn register(&self, monitor: &Monitor) {
+        let shared = self.shared.clone();
+        monitor.add(move |samples| shared.stats.write(samples));
     }
 
     /// Whether it does parts of documents that other workers hold, for [`courant_worker::Config::parts`].
@@ -97,6 +104,7 @@ impl PdfWorker {
             biased;
             () = task.cancelled().cancelled() => Err(TaskError::transient("STOPPED", "The attempt was stopped.")),
             exceeded = supervisor.budget.exceeded() => {
+                self.shared.stats.over_budget(exceeded);
                 Err(Failure::Exceeded { exceeded, done: supervisor.budget.done() }.into())
             }
             result = work => result.map_err(TaskError::from),
@@ -167,6 +175,7 @@ impl Job<'_> {
         let reader = self.shared.ocr.as_ref().map(|ocr| PictureReader {
             ocr,
             task: self.task,
+            stats: &self.shared.stats,
             max_pages: self.config.ocr_max_pages,
             used: Mutex::default(),
             supervisor: self.supervisor,

@@ -26,6 +26,7 @@ mod process;
 pub mod protocol;
 mod secret;
 mod shared;
+mod stats;
 mod store;
 mod supervisor;
 pub mod text;

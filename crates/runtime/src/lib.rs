@@ -13,6 +13,7 @@ mod notify;
 mod open_files;
 mod signals;
 mod start;
+pub mod stats;
 pub mod supervisor;
 mod ticks;
 

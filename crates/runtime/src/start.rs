@@ -30,6 +30,13 @@ pub struct ListenError {
     cause: io::Error,
 }
 
+impl ListenError {
+    /// For who listens otherwise than by [`listen`].
+    pub fn new(flag: &'static str, address: SocketAddr, cause: io::Error) -> Self {
+        Self { flag, address, cause }
+    }
+}
+
 /// Starts logging and the async runtime, lets signals trigger the [`Shutdown`], and runs the program to its end.
 pub fn run<T, E: From<io::Error>>(
     filter: EnvFilter,

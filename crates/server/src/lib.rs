@@ -52,6 +52,7 @@ pub mod text;
 pub mod transfer;
 pub mod unused_passwords;
 pub mod uploads;
+pub mod work_counts;
 pub mod worker;
 
 pub use config::Config;

@@ -11,6 +11,7 @@ use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
 #[cfg(feature = "nats")]
 use courant_joblog::log::ReadError;
+use courant_monitoring::{Monitor, MonitoringFlags};
 use courant_runtime::command_line::{self, CheckFlag, Problems};
 use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
@@ -49,6 +50,8 @@ struct Flags {
     scaler_addr: Option<SocketAddr>,
     #[command(flatten)]
     check: CheckFlag,
+    #[command(flatten)]
+    monitoring: MonitoringFlags,
     #[command(flatten)]
     config: Config,
     #[cfg(feature = "nats")]
@@ -101,6 +104,9 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     let secret_file = flags.secret_file();
     data_dir::prepare(&flags.config.data_dir)?;
     let secret = Secret::load_or_create(&secret_file)?;
+    // Before the log is read, which may take long: a probe at the start sees that it goes on.
+    let monitor = Monitor::new("courant-server", env!("CARGO_PKG_VERSION"));
+    let _monitoring = flags.monitoring.serve(&monitor).await?;
     let tls = flags.tls.load(flags.tls_client_ca)?;
     let verifier = Verifier::hs256(&secret).trusting(flags.trust.load().await?);
     let addresses = Addresses { grpc: flags.grpc, scaler: flags.scaler_addr };
@@ -111,9 +117,9 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
             server = open_on_nats(&flags.nats, flags.config, verifier) => server?,
             () = shutdown.draining() => return Ok(()),
         };
-        return serve(server, addresses, tls, flags.lame_duck, shutdown).await;
+        return serve(server.with_monitor(monitor), addresses, tls, flags.lame_duck, shutdown).await;
     }
-    let server = Server::open(flags.config, verifier).await?;
+    let server = Server::open(flags.config, verifier).await?.with_monitor(monitor);
     serve(server, addresses, tls, flags.lame_duck, shutdown).await
 }
 

@@ -4,10 +4,12 @@
 //!
 //! [`Projection`]: courant_engine::projection::Projection
 
+use std::sync::Arc;
+
 use courant_engine::batches::Batches;
 use courant_engine::metrics::Metrics;
 use courant_engine::projection::{self, Registered};
-use courant_engine::quota::QuotaLedger;
+use courant_engine::quota::{QuotaLedger, QuotaRefusals};
 use courant_engine::unwatched_index::UnwatchedIndex;
 
 use crate::config::Config;
@@ -15,10 +17,13 @@ use crate::ended_attempts::EndedAttempts;
 use crate::expiry::ExpiryIndex;
 use crate::freed_workers::FreedWorkers;
 use crate::unused_passwords::UnusedPasswords;
+use crate::work_counts::{WorkCounter, WorkCounts};
 
 pub struct Projections {
     /// What owners submitted and have waiting.
     pub quotas: Registered<QuotaLedger>,
+    /// How often they refused.
+    pub quota_refusals: Arc<QuotaRefusals>,
     /// Ended jobs by their end.
     pub expiry: Registered<ExpiryIndex>,
     /// Jobs that were submitted together.
@@ -33,13 +38,19 @@ pub struct Projections {
     pub ended_attempts: Registered<EndedAttempts>,
     /// Counts and times of the work.
     pub metrics: Registered<Metrics>,
+    /// What happened since the start, for operators.
+    pub work: Arc<WorkCounts>,
 }
 
 /// All of them, and what the engine is opened with.
 pub fn register(config: &Config) -> (Projections, projection::Projections) {
     let mut with = projection::Projections::default();
+    let (quotas, work) = (QuotaLedger::new(config.quotas()), WorkCounter::default());
+    let (quota_refusals, counts) = (quotas.refusals(), work.counts());
+    with.register(work);
     let projections = Projections {
-        quotas: with.register(QuotaLedger::new(config.quotas())),
+        quotas: with.register(quotas),
+        quota_refusals,
         expiry: with.register(ExpiryIndex::default()),
         batches: with.register(Batches::default()),
         unwatched: with.register(UnwatchedIndex::default()),
@@ -47,6 +58,7 @@ pub fn register(config: &Config) -> (Projections, projection::Projections) {
         freed_workers: with.register(FreedWorkers::default()),
         ended_attempts: with.register(EndedAttempts::default()),
         metrics: with.register(Metrics::default()),
+        work: counts,
     };
     (projections, with)
 }

@@ -83,6 +83,11 @@ impl UserLimit {
         Ok(UserPermit { _of_user: of_user, _of_all: of_all })
     }
 
+    /// Units that are taken now.
+    pub fn in_use(&self) -> u32 {
+        self.in_all.saturating_sub(u32::try_from(self.all.available_permits()).unwrap_or(u32::MAX))
+    }
+
     fn user_limit(&self) -> Limit {
         Limit::PerUser(self.per_user)
     }

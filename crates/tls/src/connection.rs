@@ -120,10 +120,6 @@ impl<S> Layer<S> for CountCalls {
     }
 }
 
-/// A router that counts them.
-pub type CountedRouter =
-    tonic::transport::server::Router<tower::layer::util::Stack<CountCalls, tower::layer::util::Identity>>;
-
 /// See [`CountCalls`].
 #[derive(Clone, Debug)]
 pub struct Counting<S>(S);

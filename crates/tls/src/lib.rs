@@ -15,7 +15,7 @@ pub mod servers;
 pub mod socket;
 
 pub use client::{ClientFiles, ClientFlags, ClientTls};
-pub use connection::{Connection, ConnectionInfo, CountCalls, CountedRouter};
+pub use connection::{Connection, ConnectionInfo, CountCalls};
 pub use files::TlsError;
 pub use incoming::incoming;
 pub use limits::{ConnectionLimits, Network, network};

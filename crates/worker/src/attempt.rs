@@ -140,6 +140,11 @@ impl Attempt {
         self.stopped.cancel();
     }
 
+    /// Why it was told to stop, if it was.
+    pub(crate) fn stop_reason(&self) -> Option<Stop> {
+        self.state().stop
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.state().stop == Some(Stop::Lost)
     }

@@ -1,11 +1,13 @@
 //! What a worker needs to know, checked once.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_tls::{AddressError, ClientTls, Servers};
 use tonic::transport::Endpoint;
 
+use crate::metrics::WorkerMetrics;
 use crate::status::StatusBoard;
 
 /// Gives the token for the next call. Called for every call, so that a process that lives longer than a token can
@@ -53,6 +55,12 @@ pub struct Config {
     /// Follows the state of the connection to the server. For health checks: a worker without a connection is not ready,
     /// even if its process lives.
     pub status: StatusBoard,
+    /// Counts what the worker does. Several workers may share one.
+    pub metrics: WorkerMetrics,
+    /// Where to answer Prometheus and probes, over plain HTTP and to anybody who can reach it: `/metrics`, `/livez`, `/readyz`
+    /// and `/startupz`. Default none. A program that shows more than its worker registers [`Config::metrics`] with a
+    /// [`Monitor`](crate::Monitor) of its own instead.
+    pub metrics_addr: Option<SocketAddr>,
 }
 
 /// Why a configuration cannot work.
@@ -113,6 +121,8 @@ impl Config {
             max_job_duration: Duration::from_secs(6 * 3600),
             outbox: 64,
             status: StatusBoard::default(),
+            metrics: WorkerMetrics::default(),
+            metrics_addr: None,
         }
     }
 

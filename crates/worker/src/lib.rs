@@ -34,6 +34,7 @@
 //!   grace period, and tells the server how it ended;
 //! - turns a panic of the handler into a failed attempt;
 //! - retries reading and writing while the server is away;
+//! - counts what it does and answers scrapes and probes, if it is given an address for that ([`Config::metrics_addr`]);
 //! - says how it stands with the server ([`Config::status`]), so that a health check can tell a worker that is cut off
 //!   from one that has nothing to do.
 //!
@@ -53,6 +54,7 @@ mod attempt;
 mod calls;
 mod config;
 mod handler;
+mod metrics;
 mod outbox;
 mod session;
 mod split;
@@ -63,8 +65,10 @@ mod worker;
 
 pub use async_trait::async_trait;
 pub use config::{Config, ConfigError, TokenSource};
+pub use courant_monitoring::Monitor;
 pub use courant_proto::v1::{BoundingBox, Page, ResultFormat, Stage, Zone, ZoneKind, ZoneStatus};
 pub use handler::{Handler, Outcome, TaskError};
+pub use metrics::{WorkerMetrics, follow_status};
 pub use split::{Split, SplitEvent};
 pub use status::{Status, StatusBoard};
 pub use task::{Artifact, CallError, FinishedPage, Source, Task};

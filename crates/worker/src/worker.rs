@@ -14,11 +14,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tonic::Code;
 
 use crate::attempt::{Attempt, AttemptKey, Stop};
 use crate::calls::{Bearer, Calls};
+use crate::metrics;
 use crate::outbox::{Outbox, Seq};
 use crate::session::{End, Session};
 use crate::task::ArtifactLimits;
@@ -40,6 +41,9 @@ pub enum Error {
     /// The configuration cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// [`Config::metrics_addr`] cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] courant_runtime::ListenError),
     /// The server will not have this worker; trying again cannot help.
     #[error("the server refuses this worker: {0}")]
     Refused(String),
@@ -65,6 +69,14 @@ async fn run_until_stopped(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let (endpoint, servers) = config.endpoint()?;
+    let monitoring = match config.metrics_addr {
+        Some(address) => Some(metrics::serve(&config, address).await?),
+        None => None,
+    };
+    let following = monitoring.as_ref().map(|(_, monitor)| {
+        AbortOnDropHandle::new(tokio::spawn(metrics::follow_status(config.status.clone(), monitor.clone())))
+    });
+    let _slots = config.metrics.slots(config.slots);
     let channel = courant_tls::connector::lazy(&endpoint, &servers, config.tls.as_ref());
     let client = WorkerServiceClient::with_interceptor(channel, Bearer(config.token.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
@@ -93,6 +105,7 @@ async fn run_until_stopped(
     worker.attempts.values().for_each(|attempt| attempt.stop(Stop::Lost));
     worker.tracker.close();
     let _ = timeout(worker.config.stop_timeout, worker.tracker.wait()).await;
+    drop((following, monitoring));
     result
 }
 
@@ -138,7 +151,9 @@ impl Worker {
                     self.set_status(Status::Serving);
                     self.welcome(&welcome);
                     let begun = Instant::now();
+                    let connected = self.config.metrics.connected();
                     let end = session.run(self).await;
+                    drop(connected);
                     if begun.elapsed() >= STABLE_AFTER {
                         backoff.reset();
                     }
@@ -151,8 +166,14 @@ impl Worker {
             match end {
                 End::Drained => return Ok(()),
                 End::Closed(Some(status)) if fatal(&status, welcomed) => return Err(refused(&status)),
-                End::Closed(status) => tracing::warn!(?status, "no stream to the server; connecting again"),
-                End::Silent => tracing::warn!("no message from the server; connecting again"),
+                End::Closed(status) => {
+                    self.config.metrics.stream_lost();
+                    tracing::warn!(?status, "no stream to the server; connecting again");
+                }
+                End::Silent => {
+                    self.config.metrics.stream_lost();
+                    tracing::warn!("no message from the server; connecting again");
+                }
             }
             let wait = backoff.pause();
             tokio::select! {
@@ -284,10 +305,13 @@ impl Worker {
         let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, artifacts };
         let (handler, released) = (self.handler.clone(), self.released.clone());
         let (longest, patience) = (self.config.max_job_duration, self.config.stop_timeout);
+        let (metrics, is_part) = (self.config.metrics.clone(), pages.is_some());
         self.tracker.spawn(async move {
+            let busy = metrics.busy();
             let work = AssertUnwindSafe(run_handler(&*handler, task, pages)).catch_unwind();
             let result = until_stopped(work, &attempt, &released, longest, patience).await;
             tracing::info!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?result, "job ended");
+            metrics.ended(&result, attempt.stop_reason(), is_part, busy.lasted());
             attempt.end(result);
         });
     }

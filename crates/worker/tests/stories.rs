@@ -634,3 +634,43 @@ async fn a_shutdown_does_not_wait_for_ever_for_reports_that_the_server_defers() 
     running.end().await.unwrap();
     serving.await.unwrap();
 }
+
+/// What somebody without a token gets from the worker's address for operators.
+async fn ask(address: std::net::SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut socket = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("it answers");
+    answer
+}
+
+#[tokio::test]
+async fn a_worker_with_an_address_shows_what_it_did() {
+    let mut server = FakeServer::start().await;
+    let mut config = config(&server);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("it has one");
+    drop(free);
+    config.metrics_addr = Some(address);
+    let mut worker = start(config, |_| async { Ok(Outcome::default()) });
+    let mut line = server.welcomed_line().await;
+    worker.stands(Standing::Serving).await;
+    assert!(ask(address, "/startupz").await.starts_with("HTTP/1.1 200"));
+    assert!(ask(address, "/livez").await.starts_with("HTTP/1.1 200"));
+    line.assign(assignment("J", 1)).await;
+    while !matches!(line.report().await, Some(Said::Succeeded(_))) {}
+    let metrics = ask(address, "/metrics").await;
+    for expected in [
+        "courant_worker_jobs_total{outcome=\"succeeded\"} 1",
+        "courant_worker_jobs_total{outcome=\"failed\"} 0",
+        "courant_worker_connections 1.0",
+        "courant_worker_own_slots 1.0",
+        "courant_worker_job_duration_seconds_count 1",
+    ] {
+        assert!(metrics.lines().any(|line| line == expected), "{expected}:\n{metrics}");
+    }
+    worker.shutdown.cancel();
+    drop((line, server));
+    let _ = worker.end().await;
+}

@@ -61,6 +61,9 @@ pub struct Up {
     pub check: CheckFlag,
 
     #[command(flatten)]
+    pub monitoring: courant_monitoring::MonitoringFlags,
+
+    #[command(flatten)]
     pub log: Log,
 }
 

@@ -15,11 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
+use courant_monitoring::{Endpoint, Monitor};
 use courant_pdf::{ChildCommand, PdfWorker};
 use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, listen, notify_ready};
 use courant_server::Server;
 use courant_tls::ServerTls;
+use courant_worker::WorkerMetrics;
 
 use self::parts::{Parts, ServerEndpoint};
 use crate::args::{LogFormat, Up};
@@ -48,6 +50,9 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let trusted = args.trust.load().await.map_err(|error| Failure::Start(error.to_string()))?;
     let verifier = Verifier::hs256(&secret).trusting(trusted);
     let tls = args.tls.load(args.tls_client_ca.clone())?;
+    // Before the log is read, which may take long: a probe at the start sees that it goes on.
+    let monitor = Monitor::new("courant", env!("CARGO_PKG_VERSION"));
+    let monitoring = args.monitoring.serve(&monitor).await?;
     let server = Server::open(args.server.clone(), verifier.clone()).await;
     let server = server.map_err(|error| Failure::Start(error.to_string()))?;
     let grpc = listen("grpc", args.grpc).await?;
@@ -58,15 +63,21 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
         tls: tls.as_ref().map(ServerTls::as_client),
     };
 
-    let bridge = bridge(&args, &endpoint, &secret, verifier)?;
+    let mut bridge = bridge(&args, &endpoint, &secret, verifier)?;
+    bridge.monitor = monitor.clone();
     let lame_duck = bridge.times.lame_duck;
     let mut parts = Parts::new(shutdown.clone(), lame_duck);
-    parts.server(server.with_tls(tls.clone()).with_lame_duck(lame_duck), grpc);
+    let server = server.with_tls(tls.clone()).with_lame_duck(lame_duck).with_monitor(monitor.clone());
+    parts.server(server, grpc);
     parts.bridge(http, bridge);
     let pdf = pdf_worker(&args)?;
+    pdf.register(&monitor);
+    let worker_metrics = WorkerMetrics::default();
+    worker_metrics.register(&monitor);
     let workers = args.workers.map_or_else(default_workers, usize::from);
     for number in 1..=workers {
-        parts.worker(&endpoint, &format!("local-{number}"), source(&secret, "worker", Role::Worker), &pdf);
+        let token = source(&secret, "worker", Role::Worker);
+        parts.worker(&endpoint, &format!("local-{number}"), token, &pdf, &worker_metrics);
     }
 
     let grpc_shown = if tls.is_some() { endpoint.url.clone() } else { grpc_address.to_string() };
@@ -80,7 +91,8 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let here = format!("{}://{http_address}", if tls.is_some() { "https" } else { "http" });
     let console = args.bridge.public_url.clone().unwrap_or(here);
     let token = link_token.as_deref();
-    ready::Ready { grpc: &grpc_shown, console: &console, token, user: &user, home: &home, workers }.print()?;
+    let metrics = monitoring.as_ref().map(Endpoint::address);
+    ready::Ready { grpc: &grpc_shown, console: &console, token, user: &user, home: &home, workers, metrics }.print()?;
     notify_ready();
     if let Some(file) = args.demo {
         parts.demo(|stop| demo::run(file, home.clone(), user, stop));

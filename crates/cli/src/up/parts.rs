@@ -7,7 +7,7 @@ use courant_pdf::PdfWorker;
 use courant_runtime::Shutdown;
 use courant_server::Server;
 use courant_tls::ClientTls;
-use courant_worker::TokenSource;
+use courant_worker::{TokenSource, WorkerMetrics};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,14 @@ impl Parts {
     }
 
     /// A PDF worker for one document at a time.
-    pub fn worker(&mut self, server: &ServerEndpoint, id: &str, token: TokenSource, handler: &PdfWorker) {
+    pub fn worker(
+        &mut self,
+        server: &ServerEndpoint,
+        id: &str,
+        token: TokenSource,
+        handler: &PdfWorker,
+        metrics: &WorkerMetrics,
+    ) {
         let handler = Arc::new(handler.clone());
         let mut config = courant_worker::Config::new(&server.url, token, id, ["pdf"]);
         config.tls.clone_from(&server.tls);
@@ -66,6 +73,7 @@ impl Parts {
         config.max_job_duration = handler.max_job_duration();
         config.grace = WORKER_GRACE;
         config.stop_timeout = WORKER_STOP;
+        config.metrics.clone_from(metrics);
         config.software = concat!("courant/", env!("CARGO_PKG_VERSION")).to_owned();
         let stop = self.stop();
         self.spawn(&format!("worker {id}"), async move { courant_worker::run(config, handler, stop).await });

@@ -1,6 +1,7 @@
 //! What `courant up` prints when it is ready.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use crate::failure::Failure;
 use crate::home::Home;
@@ -14,6 +15,8 @@ pub struct Ready<'a> {
     pub user: &'a str,
     pub home: &'a Home,
     pub workers: usize,
+    /// Where metrics and probes are.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Ready<'_> {
@@ -34,6 +37,9 @@ impl Ready<'_> {
         writeln!(out, "  grpc     {}", self.grpc)?;
         writeln!(out, "  data     {}", self.home.absolute().display())?;
         writeln!(out, "  workers  {}", self.workers)?;
+        if let Some(metrics) = self.metrics {
+            writeln!(out, "  metrics  http://{metrics}/metrics")?;
+        }
         writeln!(out, "  submit   courant submit --data-dir {} --watch FILE.pdf", self.home.path().display())?;
         writeln!(out, "  stop     Ctrl-C")?;
         Ok(out.flush()?)
@@ -47,7 +53,15 @@ mod tests {
     #[test]
     fn without_a_terminal_there_is_no_token_but_the_way_to_one() {
         let home = Home::at(std::path::Path::new("there"));
-        let ready = Ready { grpc: "g", console: "http://c", token: None, user: "alice", home: &home, workers: 1 };
+        let ready = Ready {
+            grpc: "g",
+            console: "http://c",
+            token: None,
+            user: "alice",
+            home: &home,
+            workers: 1,
+            metrics: None,
+        };
         let mut out = Vec::new();
         ready.write(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

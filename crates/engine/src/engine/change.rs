@@ -1,6 +1,7 @@
 //! Changing jobs: an append with compare-and-set, tried again while others are quicker.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
@@ -56,7 +57,7 @@ impl Engine {
         let start = worker.map(|worker| Change::Started { attempt: 1, worker });
         append.changes.extend(in_turn(&job, start, None)?);
         let entries = append.changes.len() as u64;
-        let new = match self.log.append(append).await {
+        let new = match self.timed(self.log.append(append)).await {
             Ok(revision) => {
                 self.caught_up(revision).await;
                 // The entries of one append have consecutive revisions.
@@ -88,7 +89,7 @@ impl Engine {
             if !may(&current.job)? {
                 return Ok(None);
             }
-            match self.log.forget(&Key::of(&current.job), current.revision).await {
+            match self.timed(self.log.forget(&Key::of(&current.job), current.revision)).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(Some(current.job));
@@ -130,7 +131,7 @@ impl Engine {
             let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let now = self.read(View::now);
             let Some((append, newest)) = prepare(&current, now, &decide)? else { return Ok(None) };
-            match self.log.append(append).await {
+            match self.timed(self.log.append(append)).await {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(Some((revision, newest)));
@@ -166,7 +167,7 @@ impl Engine {
                 })
             }));
         }
-        let mut appended = self.log.append_all(appends).await.into_iter();
+        let mut appended = self.timed(self.log.append_all(appends)).await.into_iter();
         let mut again = Vec::new();
         for (place, outcome) in outcomes.iter_mut().enumerate() {
             let Ok(Some((revision, _))) = outcome else { continue };
@@ -185,6 +186,14 @@ impl Engine {
             outcomes[place] = self.write(id, decide).await;
         }
         outcomes
+    }
+
+    /// Appends, and counts how long that takes.
+    async fn timed<T>(&self, append: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let outcome = append.await;
+        self.stats.appends.observe(begun.elapsed());
+        outcome
     }
 
     /// Waits until the view has what won the race. A key that has no entry any more was removed by one up to the head.

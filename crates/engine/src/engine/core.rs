@@ -21,6 +21,7 @@ use crate::estimate::Estimates;
 use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::projection::{Projections, Registered};
 use crate::snapshot::JobSnapshot;
+use crate::stats::EngineStats;
 use crate::view::{CurrentJob, EndedJob, LiveProgress, StoredJob, View};
 
 /// All jobs of a log: read here, changed here, followed from here.
@@ -29,6 +30,8 @@ pub struct Engine {
     pub log: Arc<dyn Log>,
     /// The wall clock by which ages are judged.
     pub wall: Wall,
+    /// What it counts of itself.
+    pub stats: EngineStats,
     /// Notified when a job may be waiting for a worker.
     pub wake: Notify,
     pub(super) state: Mutex<State>,
@@ -60,6 +63,7 @@ impl Engine {
             config,
             log,
             wall: Wall::default(),
+            stats: EngineStats::default(),
             wake: Notify::new(),
             applied: watch::Sender::new(latest.revision),
             watched: watch::Sender::new(0),
@@ -192,6 +196,7 @@ impl Engine {
 
     /// A claim took so long.
     pub(crate) fn note_claim(&self, took: Duration) {
+        self.stats.claims.observe(took);
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // A moving average. One that is lost to another thread is no loss.
         let before = self.claim_micros.load(Ordering::Relaxed);

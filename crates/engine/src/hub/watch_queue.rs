@@ -21,6 +21,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::estimate::Estimate;
 use crate::snapshot::EstimatedPosition;
+use crate::stats::WatchStats;
 use crate::view::CurrentJob;
 
 /// A durable entry on its way to a watcher.
@@ -122,6 +123,7 @@ pub struct WatchQueue {
     min_interval: Duration,
     inner: Mutex<Inner>,
     signal: Notify,
+    stats: Arc<WatchStats>,
 }
 
 /// Updates of one watcher that are held back: more than the positions that a watch of many jobs is sent at most, and what
@@ -156,7 +158,13 @@ struct Pending {
 impl WatchQueue {
     /// An empty one that throttles the updates of one job and kind to one per interval.
     pub fn new(capacity: usize, min_interval: Duration) -> Self {
-        Self { capacity, min_interval, inner: Mutex::default(), signal: Notify::new() }
+        let stats = Arc::default();
+        Self { capacity, min_interval, inner: Mutex::default(), signal: Notify::new(), stats }
+    }
+
+    /// Counts what is coalesced and dropped together with other queues.
+    pub fn counted_by(self, stats: Arc<WatchStats>) -> Self {
+        Self { stats, ..self }
     }
 
     /// Empties it. Whoever calls this knows from where to read on.
@@ -189,7 +197,7 @@ impl WatchQueue {
             inner.last_sent.remove(id);
         }
         inner.queue.push_back(Message::Durable(durable));
-        inner.check_room(self.capacity);
+        inner.check_room(self.capacity, &self.stats);
         self.signal.notify_one();
     }
 
@@ -199,11 +207,13 @@ impl WatchQueue {
         if inner.lagged {
             return;
         }
-        inner.hold_back(update, self.min_interval, Instant::now());
+        if inner.hold_back(update, self.min_interval, Instant::now()) {
+            self.stats.coalesced.inc();
+        }
         while inner.due.len() > MAX_PENDING {
             let Some((_, next)) = inner.take_first(None) else { break };
             inner.queue.push_back(next);
-            inner.check_room(self.capacity);
+            inner.check_room(self.capacity, &self.stats);
         }
         self.signal.notify_one();
     }
@@ -243,13 +253,16 @@ enum NextBatch {
 
 impl Inner {
     /// Throws everything away where there is more than a queue may hold.
-    fn check_room(&mut self, capacity: usize) {
+    fn check_room(&mut self, capacity: usize, stats: &WatchStats) {
         if self.queue.len() > capacity {
+            stats.lagged.inc();
+            stats.dropped.add((self.queue.len() + self.due.len()) as u64);
             *self = Self { lagged: true, ..Self::default() };
         }
     }
 
-    fn hold_back(&mut self, update: Arc<TransientUpdate>, interval: Duration, now: Instant) {
+    /// Whether it replaces an older one.
+    fn hold_back(&mut self, update: Arc<TransientUpdate>, interval: Duration, now: Instant) -> bool {
         let (kind, id) = (update.change.kind(), update.current.job.id.clone());
         let of_job = self.pending.entry(id.clone()).or_default();
         let older = of_job.iter().position(|pending| pending.kind == kind).map(|older| of_job.remove(older));
@@ -268,6 +281,7 @@ impl Inner {
             }
         };
         of_job.push(Pending { kind, due, update, coalesced });
+        coalesced > 0
     }
 
     /// Takes out the update that is due first, if it is due by then.

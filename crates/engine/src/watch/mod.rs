@@ -138,7 +138,8 @@ pub fn start_into<T: Send + 'static>(
     form: impl Fn(Result<Update, WatchError>) -> T + Send + Sync + 'static,
     out: impl Outlet<T>,
 ) {
-    let queue = Arc::new(WatchQueue::new(engine.config.watch_buffer, watch.min_interval));
+    let queue = WatchQueue::new(engine.config.watch_buffer, watch.min_interval);
+    let queue = Arc::new(queue.counted_by(engine.stats.watches.clone()));
     let (id, revision) = engine.join(watch.scope.clone(), &queue);
     let left = LeaveGuard { engine: engine.clone(), id: id.clone() };
     let watcher =

@@ -49,6 +49,7 @@ pub use self::snapshot::{copy_any, snapshot};
 pub use self::stopped::{Contents, StoppedLog};
 use self::writer::{Stopped, Writer};
 use crate::codec;
+use crate::commit_stats::CommitStats;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
 use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
 use crate::recent::Ring;
@@ -65,6 +66,7 @@ pub struct SqliteLog {
     readers: Readers,
     stopped: Stopped,
     full: watch::Receiver<bool>,
+    commits: Arc<CommitStats>,
     /// Whether space is kept for ends of jobs.
     reserves: bool,
     /// `None` only while dropping: the writer ends when the sender is gone.
@@ -116,6 +118,7 @@ impl SqliteLog {
             report_full,
         )
         .map_err(failed)?;
+        let commits = writer.stats();
         let writer = writer.reserving(reserve).spawn(waiting, stopped.clone()).map_err(io)?;
         Ok(Self {
             info: opening.info,
@@ -124,6 +127,7 @@ impl SqliteLog {
             readers: Readers::new(path, options.readers),
             stopped,
             full,
+            commits,
             reserves: options.reserve_bytes > 0,
             requests: Some(requests),
             writer: Some(writer),
@@ -259,6 +263,10 @@ impl Log for SqliteLog {
 
     fn full(&self) -> Option<watch::Receiver<bool>> {
         Some(self.full.clone())
+    }
+
+    fn commits(&self) -> Option<Arc<CommitStats>> {
+        Some(self.commits.clone())
     }
 
     async fn probe(&self) -> Result<(), AppendError> {

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use rusqlite::{Connection, ErrorCode};
@@ -20,6 +21,7 @@ use super::checkpointer::CheckpointState;
 use super::reserve::Reserve;
 use super::table::{self, Head, Kind};
 use super::{Options, schema};
+use crate::commit_stats::CommitStats;
 use crate::ids::{JobId, Revision};
 use crate::log::{AppendError, Key, Record};
 use crate::recent::Ring;
@@ -50,6 +52,7 @@ pub(super) struct Writer {
     wal_limit: u64,
     full: watch::Sender<bool>,
     reserve: Reserve,
+    stats: Arc<CommitStats>,
     /// Only ends of jobs are taken until a probe has found space and the reserve is whole.
     only_ends: bool,
 }
@@ -81,6 +84,7 @@ impl Writer {
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             reserve: Reserve::default(),
+            stats: Arc::default(),
             only_ends: false,
             next,
             heads: table::heads(&db)?,
@@ -108,6 +112,11 @@ impl Writer {
             self.set_full(true);
         }
         self
+    }
+
+    /// What its commits cost, as they are made.
+    pub(super) fn stats(&self) -> Arc<CommitStats> {
+        self.stats.clone()
     }
 
     pub(super) fn spawn(self, requests: mpsc::Receiver<Request>, stopped: Stopped) -> std::io::Result<JoinHandle<()>> {
@@ -180,7 +189,14 @@ impl Writer {
         {
             self.take(request, batch)?;
         }
-        if batch.begun { self.end() } else { Ok(()) }
+        if !batch.begun {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        self.end()?;
+        self.stats.took.observe(begun.elapsed());
+        self.stats.entries.observe_number(batch.entries.len() as u64);
+        Ok(())
     }
 
     fn take(&mut self, request: Request, batch: &mut Batch) -> rusqlite::Result<()> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
+use courant_monitoring::{Monitor, MonitoringFlags};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
 use courant_runtime::command_line::{self, CheckFlag, Problems};
@@ -92,6 +93,8 @@ struct Options {
     health_addr: Option<SocketAddr>,
     #[command(flatten)]
     check: CheckFlag,
+    #[command(flatten)]
+    monitoring: MonitoringFlags,
     #[command(flatten)]
     pdf: PdfOptions,
 }
@@ -206,10 +209,15 @@ async fn work(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let ended = CancellationToken::new();
     let _end = ended.clone().drop_guard();
     let background = Supervisor::new(ended.clone());
+    let monitor = Monitor::new(NAME, env!("CARGO_PKG_VERSION"));
+    handler.register(&monitor);
+    config.metrics.register(&monitor);
+    let _monitoring = options.monitoring.serve(&monitor).await?;
+    background.keep("status", courant_worker::follow_status(config.status.clone(), monitor.clone()));
     if let Some(address) = options.health_addr {
         let listener = listen("health-addr", address).await?;
         tracing::info!(address = %listener.local_addr()?, "answering health probes");
-        let serving = courant_pdf::health::serve(listener, config.status.clone(), ended);
+        let serving = courant_pdf::health::serve(listener, config.status.clone(), monitor.health().clone(), ended);
         background.keep("health", async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "health probes cannot be answered");

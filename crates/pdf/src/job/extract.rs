@@ -203,6 +203,7 @@ impl<'a> Extraction<'a> {
             None => self.task.page(wire::page(&page)).await?,
         }
         self.schedule().finished.add(&page);
+        self.shared.stats.page(page.duration_ms, page.unreadable);
         self.supervisor.budget.page_done();
         self.with_progress(|progress, done| progress.extracting(done));
         Ok(())

@@ -229,6 +229,7 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// Ends a child that failed.
     fn failed(&mut self, error: ChildFailure) -> Failed {
         self.child = None;
+        self.job.shared.stats.child_failed(&error);
         (error, self.at.take())
     }
 

@@ -7,12 +7,14 @@ use courant_worker::Task;
 
 use crate::artifact::{Kind, PageArtifact, Zone};
 use crate::ocr::{self, Ocr, OcrError, Picture};
+use crate::stats::PdfStats;
 use crate::supervisor::Supervisor;
 use crate::wire;
 
 pub(super) struct PictureReader<'a> {
     pub(super) ocr: &'a Ocr,
     pub(super) task: &'a Task,
+    pub(super) stats: &'a PdfStats,
     /// The most pages of one job.
     pub(super) max_pages: u32,
     pub(super) used: Mutex<Used>,
@@ -43,6 +45,7 @@ impl PictureReader<'_> {
             Err(OcrError::UsedUp)
         };
         let took = start.elapsed();
+        self.stats.ocr(took, read.is_err());
         match read {
             Ok(reading) => {
                 self.note(took, reading.cost_usd, 0);

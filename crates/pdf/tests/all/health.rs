@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use courant_monitoring::HealthBoard;
 use courant_pdf::health;
 use courant_worker::StatusBoard;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -36,7 +37,7 @@ async fn one_address_takes_not_all_of_its_connections() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(health::serve(listener, StatusBoard::default(), stop.clone()));
+    let serving = tokio::spawn(health::serve(listener, StatusBoard::default(), HealthBoard::default(), stop.clone()));
     let mut held = Vec::new();
     for _ in 0..MANY {
         held.extend(begun("127.0.0.2", address).await);

@@ -49,7 +49,7 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
     }
     row.add("bytes a worker", bytes_each(empty, resident()?, size));
     let watch = Stopwatch::start();
-    let dispatching = tokio::spawn(dispatch::run(services.clone(), registry));
+    let dispatching = tokio::spawn(dispatch::run(services.clone(), registry, Default::default()));
     let mut ended = done.subscribe();
     ended.wait_for(|ended| *ended == jobs).await?;
     let cost = watch.stop();

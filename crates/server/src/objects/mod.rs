@@ -1,5 +1,6 @@
 //! Documents and results: where they lie, and streams in and out of the object store. Knows nothing of jobs' states.
 
+mod counted;
 #[cfg(feature = "cloud")]
 mod credentials;
 mod drafts;
@@ -17,6 +18,7 @@ mod store;
 mod uploads;
 mod write;
 
+pub use self::counted::{ObjectStats, Operation};
 pub use self::drafts::Draft;
 pub use self::folder::JobFolder;
 pub use self::names::{artifact_name, page_name};

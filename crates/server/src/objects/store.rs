@@ -15,6 +15,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, OnceCell};
 
+use super::counted::{CountedStore, ObjectStats};
 #[cfg(feature = "cloud")]
 use super::open;
 use super::open_error::OpenError;
@@ -41,6 +42,8 @@ pub struct Objects {
     pub(super) folder: Option<PathBuf>,
     /// What is known of how it does, by all clones.
     pub(super) state: Arc<Health>,
+    /// What was asked of it, by all clones.
+    pub stats: Arc<ObjectStats>,
     /// The store, where it is S3, which can do more than others.
     #[cfg(feature = "cloud")]
     pub(super) s3: Option<Arc<object_store::aws::AmazonS3>>,
@@ -70,11 +73,13 @@ impl Objects {
 
     /// In this store.
     pub(super) fn of(store: Arc<dyn ObjectStore>) -> Self {
+        let stats = Arc::<ObjectStats>::default();
         Self {
-            store,
+            store: Arc::new(CountedStore { store, stats: stats.clone() }),
             prefix: Path::default(),
             folder: None,
             state: Arc::default(),
+            stats,
             #[cfg(feature = "cloud")]
             s3: None,
         }

@@ -7,9 +7,8 @@ use courant_engine::unwatched::{self, FollowedElsewhere};
 use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
 use tokio::sync::watch;
-use tonic_health::server::HealthReporter;
 
-use super::health::{STORE_SERVICE, follow_state, watch_following, watch_space};
+use super::health::{look, watch_following, watch_space, watch_store};
 use super::open::Server;
 use crate::notifications::{self, push};
 use crate::scaler::{self, Scaler};
@@ -21,18 +20,16 @@ use crate::{objects, passwords, positions, retention, uploads};
 const DRAFTS_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 impl Server {
-    pub(super) fn start_background(
-        &mut self,
-        tasks: Supervisor,
-        health: &HealthReporter,
-        shutdown: &Shutdown,
-    ) -> Supervisor {
+    pub(super) fn start_background(&mut self, tasks: Supervisor, shutdown: &Shutdown) -> Supervisor {
         let (services, registry) = (|| self.services.clone(), || self.registry.clone());
         if let Some(listener) = self.scaler.take() {
             let scaler = Scaler { services: services(), registry: registry() };
             tasks.keep("scaler", scaler::serve(scaler, listener, self.tls.clone()));
         }
-        tasks.keep("dispatch", dispatch::run(services(), registry()));
+        let (monitor, stuck_after) = (|| self.monitor.clone(), self.stuck_after);
+        let pulse = self.monitor.probes().pulse("dispatch", stuck_after);
+        tasks.keep("dispatch", dispatch::run(services(), registry(), pulse));
+        tasks.keep("health", look(monitor(), services(), stuck_after));
         tasks.keep("leases", sweep::run(services(), registry()));
         if let Some(peers) = &self.peers {
             tasks.keep("other servers", peers.clone().run());
@@ -43,12 +40,12 @@ impl Server {
         tasks.keep("drafts", sweep_drafts(services()));
         let (works, store) = watch::channel(true);
         tasks.keep("object store probe", objects::probe::run(self.services.objects.clone(), works));
-        tasks.run("object store health", follow_state(health.clone(), STORE_SERVICE, store));
+        tasks.run("object store health", watch_store(monitor(), store));
         if let Some(full) = self.services.engine.log.full() {
-            tasks.run("log space", watch_space(health.clone(), self.services.engine.log.clone(), full));
+            tasks.run("log space", watch_space(monitor(), self.services.engine.log.clone(), full));
         }
         if let Some(following) = self.services.engine.log.following() {
-            tasks.run("log", watch_following(health.clone(), following, shutdown.clone()));
+            tasks.run("log", watch_following(monitor(), following, shutdown.clone()));
         }
         tasks.keep("notifications", notifications::run(services(), self.notifications.clone()));
         if let Some(push) = &self.push {

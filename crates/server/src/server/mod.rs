@@ -3,6 +3,7 @@
 mod background;
 mod errors;
 mod health;
+mod metrics;
 mod open;
 mod router;
 mod serve;

@@ -6,10 +6,12 @@ use std::time::Duration;
 use courant_auth::Verifier;
 use courant_joblog::log::Log;
 use courant_joblog::sqlite::{self, SqliteLog};
+use courant_monitoring::Monitor;
 use courant_tls::ServerTls;
 use tokio::net::TcpListener;
 
 use super::errors::StartError;
+use super::health::STUCK_AFTER;
 use crate::config::Config;
 use crate::data_dir;
 use crate::notifications::push::Push;
@@ -36,6 +38,9 @@ pub struct Server {
     pub(super) lame_duck: Duration,
     /// Where KEDA asks how many workers are needed, until it is served.
     pub(super) scaler: Option<TcpListener>,
+    pub(super) monitor: Monitor,
+    /// How long a loop may stand still before only a restart helps.
+    pub(super) stuck_after: Duration,
 }
 
 impl Server {
@@ -81,7 +86,6 @@ impl Server {
         let presence = PresenceRegistry::new(services.config.presence.clone());
         let registry = Arc::new(Registry::new(services.config.lease));
         let peers = Peers::new(services.clone(), registry.clone(), presence.clone());
-        let lame_duck = Duration::ZERO;
         Ok(Self {
             services,
             registry,
@@ -91,8 +95,10 @@ impl Server {
             presence,
             verifier,
             tls: None,
-            lame_duck,
+            lame_duck: Duration::ZERO,
             scaler: None,
+            monitor: Monitor::new("courant-server", env!("CARGO_PKG_VERSION")),
+            stuck_after: STUCK_AFTER,
         })
     }
 
@@ -104,6 +110,16 @@ impl Server {
     /// Answers the external scaler API of KEDA there, without tokens.
     pub fn with_scaler(self, scaler: Option<TcpListener>) -> Self {
         Self { scaler, ..self }
+    }
+
+    /// Where it shows its metrics and how it does.
+    pub fn with_monitor(self, monitor: Monitor) -> Self {
+        Self { monitor, ..self }
+    }
+
+    /// How long a loop may stand still before it counts as stuck. A minute unless set.
+    pub fn with_stuck_after(self, stuck_after: Duration) -> Self {
+        Self { stuck_after, ..self }
     }
 
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use courant_monitoring::{CountGrpcCalls, GrpcCalls};
 use courant_proto::v1::admin_service_server::AdminServiceServer;
 use courant_proto::v1::job_service_server::JobServiceServer;
 use courant_proto::v1::notification_service_server::NotificationServiceServer;
@@ -10,9 +11,11 @@ use courant_proto::v1::presence_service_server::PresenceServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::upload_service_server::UploadServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
-use courant_tls::{CountCalls, CountedRouter};
+use courant_tls::CountCalls;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::Router;
+use tower::layer::util::{Identity, Stack};
 
 use super::errors::ServeError;
 use super::open::Server;
@@ -36,8 +39,11 @@ const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// HTTP/2 pings to clients that are silent, and how long they may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
+/// A router that counts its calls, for their connections and for operators.
+pub(super) type CountedRouter = Router<Stack<CountGrpcCalls, Stack<CountCalls, Identity>>>;
+
 impl Server {
-    pub(super) async fn router(&self) -> Result<CountedRouter, ServeError> {
+    pub(super) async fn router(&self, calls: &GrpcCalls) -> Result<CountedRouter, ServeError> {
         let guard = AuthInterceptor::new(self.verifier.clone());
         let jobs = JobServiceServer::new(Jobs {
             services: self.services.clone(),
@@ -79,7 +85,6 @@ impl Server {
         let describe = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(courant_proto::DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         Ok(tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
@@ -88,6 +93,7 @@ impl Server {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(Some(self.services.config.max_streams))
             .layer(CountCalls)
+            .layer(calls.layer())
             .add_service(InterceptedService::new(jobs, guard.clone()))
             .add_service(InterceptedService::new(workers, guard.clone()))
             .add_service(InterceptedService::new(admin, guard.clone()))

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use courant_joblog::ids::WorkerId;
+use courant_monitoring::GrpcCalls;
 use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
-use courant_tls::CountedRouter;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
 use super::errors::ServeError;
 use super::health::announce;
+use super::metrics::ServerMetrics;
 use super::open::Server;
+use super::router::CountedRouter;
 
 /// How long connections, and then tasks, may take to end at least once every stream was asked to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -38,12 +38,15 @@ impl Server {
     }
 
     async fn run(mut self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServeError> {
-        let (health, health_service) = tonic_health::server::health_reporter();
-        announce(&health, ServingStatus::Serving).await;
-        let router = self.router().await?.add_service(health_service);
+        announce(&self.monitor, true);
+        self.monitor.probes().set("drain", None);
+        self.monitor.probes().set_started();
+        let calls = GrpcCalls::default();
+        self.register_metrics(calls.clone());
+        let router = self.router(&calls).await?.add_service(self.monitor.health().service());
         let stop = CancellationToken::new();
         let _stop = stop.clone().drop_guard();
-        let background = self.start_background(Supervisor::new(stop.clone()), &health, &shutdown);
+        let background = self.start_background(Supervisor::new(stop.clone()), &shutdown);
         let served = tokio::select! {
             // Everything needs the log followed, to the end.
             followed = self.services.engine.follow() => followed.map_err(ServeError::Log),
@@ -52,7 +55,7 @@ impl Server {
                 tracing::warn!("connections were cut: stopped without grace");
                 Ok(())
             }
-            served = self.serve_and_drain(router, listener, &health, &shutdown) => served,
+            served = self.serve_and_drain(router, listener, &shutdown) => served,
         };
         self.services.stopping.cancel();
         stop.cancel();
@@ -67,11 +70,15 @@ impl Server {
         served
     }
 
+    fn register_metrics(&self, calls: GrpcCalls) {
+        let (services, registry, presence) = (self.services.clone(), self.registry.clone(), self.presence.clone());
+        ServerMetrics { services, registry, presence, calls }.register(&self.monitor);
+    }
+
     async fn serve_and_drain(
         &self,
         router: CountedRouter,
         listener: TcpListener,
-        health: &HealthReporter,
         shutdown: &Shutdown,
     ) -> Result<(), ServeError> {
         let refusing = CancellationToken::new();
@@ -81,7 +88,7 @@ impl Server {
         tokio::pin!(serving);
         tokio::select! {
             served = &mut serving => return Ok(served?),
-            () = self.lame_duck(health, shutdown) => {}
+            () = self.lame_duck(shutdown) => {}
         }
         // Nothing new comes in: open connections are asked (GOAWAY) to send no more calls, and finish those they have.
         refusing.cancel();
@@ -108,9 +115,10 @@ impl Server {
     }
 
     /// Waits until draining begins, and on while the server says that it is not ready and serves all the same.
-    async fn lame_duck(&self, health: &HealthReporter, shutdown: &Shutdown) {
+    async fn lame_duck(&self, shutdown: &Shutdown) {
         shutdown.draining().await;
-        announce(health, ServingStatus::NotServing).await;
+        announce(&self.monitor, false);
+        self.monitor.probes().set("drain", Some("the server is stopping"));
         tracing::info!(lame_duck = ?self.lame_duck, "not ready any more, and still serving");
         shutdown.lame_duck(self.lame_duck).await;
     }

@@ -73,8 +73,10 @@ async fn check_limit(services: &Services, owner: &Owner, length: u64) -> Result<
         .buffer_unordered(READ_AT_ONCE)
         .try_filter_map(|held| std::future::ready(Ok(held.map(|held| held.length()))));
     let lengths: Vec<u64> = found.try_collect().await?;
-    let refuse =
-        |which, limit, retry_after| Err(QuotaExceeded { owner: owner.clone(), which, limit, retry_after }.into());
+    let refuse = |which, limit, retry_after| {
+        services.projections.quota_refusals.of(which).inc();
+        Err(QuotaExceeded { owner: owner.clone(), which, limit, retry_after }.into())
+    };
     let most = services.config.uploads_per_user;
     if lengths.len() >= most {
         return refuse(QuotaKind::Uploads, most as u64, Some(quota::LOOK_AGAIN));

@@ -12,6 +12,7 @@ use courant_joblog::event::{AttemptCharge, Submission};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, JobError, Lane};
 use courant_joblog::log::AppendError;
+use courant_monitoring::Pulse;
 use courant_proto::v1::work_response::Message;
 use tokio::time::Instant;
 
@@ -22,14 +23,16 @@ use super::sharing::{self, PartEnd};
 use crate::error::Error;
 use crate::services::Services;
 
-/// Gives out jobs for ever.
-pub async fn run(services: Arc<Services>, registry: Arc<Registry>) {
+/// Gives out jobs for ever, and shows that it does.
+pub async fn run(services: Arc<Services>, registry: Arc<Registry>, pulse: Pulse) {
     loop {
+        pulse.begin();
         // Also while no worker is free: a job that is due has its position in the queue.
         let due = services.engine.release_due();
         sharing::prune_ended(&services, &registry);
         let left = assign_all(&services, &registry);
         sharing::assign_parts(&services, &registry);
+        pulse.end();
         let again = due.into_iter().chain(left.then(|| Instant::now() + services.engine.anybodys_after())).min();
         tokio::select! {
             () = services.engine.wake.notified() => {}

@@ -204,7 +204,7 @@ impl World {
         let registry = Arc::<Registry>::default();
         let following = services.clone();
         tokio::spawn(async move { following.engine.follow().await });
-        tokio::spawn(dispatch::run(services.clone(), registry.clone()));
+        tokio::spawn(dispatch::run(services.clone(), registry.clone(), Default::default()));
         tokio::spawn(sweep::run(services.clone(), registry.clone()));
         tokio::spawn(positions::run(services.clone(), registry.clone()));
         // The first takes all kinds, the others one each.

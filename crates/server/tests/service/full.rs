@@ -88,6 +88,8 @@ fn a_store_without_space_is_not_ready_and_reads_and_reports_go_on() {
         let refused = submit().await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "STORAGE_FULL"));
         health(&world, "courant.store", NOT_SERVING).await;
+        let ready = world.monitor.probes().ready(&[]);
+        assert!(!ready.passes && ready.text.contains("[-] objects"), "{}", ready.text);
         // What needs no space of the store: a report about what is there already, and the end of the job.
         worker.plan(&at, 1).await;
         let page = Page { number: 1, width: 1.0, height: 1.0, ..Page::default() };
@@ -132,6 +134,9 @@ fn on_a_full_disk_of_the_log_jobs_are_cancelled_and_reports_wait() {
         };
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "STORAGE_FULL"));
         health(&world, "courant.log", NOT_SERVING).await;
+        let ready = world.monitor.probes().ready(&[]);
+        assert!(!ready.passes && ready.text.contains("[-] log"), "{}", ready.text);
+        assert!(world.monitor.probes().live().passes, "a restart does not help");
         for id in &waiting[..5] {
             assert_eq!(world.cancel("alice", id).await.unwrap().state(), JobState::Cancelled);
         }

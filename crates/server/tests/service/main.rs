@@ -21,6 +21,7 @@ mod operators;
 mod parts;
 mod passwords;
 mod presence;
+mod probes;
 mod protocol;
 mod push;
 mod quotas;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_joblog::log::Log;
+use courant_monitoring::Monitor;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
@@ -31,11 +32,22 @@ use tonic_types::StatusExt;
 /// Longer than anything here may take: a story that waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a loop of the server may stand still before it counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(3);
+
+/// A small document as it is submitted.
+pub fn document() -> Vec<SubmitJobRequest> {
+    let parts = [Part::Header(SubmitJobHeader::default()), Part::Chunk(b"%PDF-1.7 hello".to_vec().into())];
+    parts.into_iter().map(|part| SubmitJobRequest { part: Some(part) }).collect()
+}
+
 pub struct World {
     pub folder: TempDir,
     pub channel: Channel,
     pub address: String,
     signer: Signer,
+    /// What probes and scrapes of the server would see.
+    pub monitor: Monitor,
     stop: CancellationToken,
     serving: JoinHandle<()>,
     tune: fn(&mut Config),
@@ -83,13 +95,15 @@ impl World {
             Some(log) => Server::with_log(config, verifier, log).await.unwrap(),
             None => Server::open(config, verifier).await.unwrap(),
         };
+        let monitor = Monitor::new("test", "0");
+        let server = server.with_monitor(monitor.clone()).with_stuck_after(STUCK_AFTER);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move { server.serve(listener, stopped).await.unwrap() });
         let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
-        Self { folder, channel, address, signer: Signer::hs256(&secret), stop, serving, tune }
+        Self { folder, channel, address, signer: Signer::hs256(&secret), monitor, stop, serving, tune }
     }
 
     /// Stops the server and starts another on the same data.
@@ -99,6 +113,13 @@ impl World {
         drop(channel);
         serving.await.unwrap();
         Self::on(folder, tune).await
+    }
+
+    /// Stops the server and waits for its end.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        drop(self.channel);
+        self.serving.await.unwrap();
     }
 
     pub fn token(&self, who: &str, roles: &[Role]) -> String {

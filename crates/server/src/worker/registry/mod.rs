@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use courant_engine::attempt::AttemptId;
@@ -64,6 +64,13 @@ pub struct ClaimCounts {
     pub made: AtomicU64,
     /// Another server was first, or the job was cancelled.
     pub lost: AtomicU64,
+}
+
+impl ClaimCounts {
+    /// Tries, and those of them that came to nothing.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.made.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed))
+    }
 }
 
 struct Inner {
