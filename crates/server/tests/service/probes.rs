@@ -112,8 +112,14 @@ async fn a_lock_that_is_not_given_back_needs_a_restart() {
     log.locks.store(true, Ordering::Relaxed);
     let mut jobs = world.jobs("alice");
     let submit = tokio::spawn(async move { jobs.submit_job(tokio_stream::iter(document())).await });
-    until("the runtime to be stuck", || probes.live().text.contains("[-] runtime")).await;
+    // All threads of the runtime come to wait for the lock, and then no timer of theirs goes off: this thread is none of them.
+    let begun = std::time::Instant::now();
+    while !probes.live().text.contains("[-] runtime") && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = probes.live().text;
     log.locks.store(false, Ordering::Relaxed);
+    assert!(told.contains("[-] runtime"), "{told}");
     until("to live again", || probes.live().passes).await;
     submit.await.unwrap().unwrap();
 }
