@@ -19,7 +19,7 @@ KUBECTL = os.environ.get("COURANT_KUBECTL", ROOT / "target/tools/bin/kubectl")
 OLDEST, NEWEST = "1.30", kubernetes_validate.latest_version()
 WORKLOADS = ("Deployment", "StatefulSet")
 # Programs whose metrics have an address of their own from the next version on.
-LATER = {"COURANT_METRICS_ADDR"}
+LATER = set()
 
 
 def render(folder):
