@@ -361,10 +361,10 @@ mod tests {
         assert!(check_server("http://one:1,http://two:2", false).is_ok());
         assert!(check_server("http://one:1,two:2", false).is_err());
         for good in ["https://app.example", "http://127.0.0.1:5173"] {
-            assert!(check_origin(good).is_ok(), "{good}");
+            assert!(check_origin("--allow-origin", good).is_ok(), "{good}");
         }
         for bad in ["*", "app.example", "https://app.example/", "https://a/b", "null"] {
-            assert!(check_origin(bad).is_err(), "{bad}");
+            assert!(check_origin("--allow-origin", bad).is_err(), "{bad}");
         }
     }
 }

@@ -202,7 +202,7 @@ async fn a_job_made_again_at_another_server_while_its_first_files_go_keeps_its_o
     for round in 0..20 {
         let header = SubmitJobHeader {
             request_id: format!("again-{round}"),
-            kind: "nobody takes it".into(),
+            kind: "nobody-takes-it".into(),
             ..SubmitJobHeader::default()
         };
         let (job, _) = accepted(first.submit_with(header.clone(), document.clone()).await?)?;
