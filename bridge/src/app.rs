@@ -62,6 +62,10 @@ pub struct App {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
+fn presence_limits(Config { limits, times, .. }: &Config) -> PresenceLimits {
+    PresenceLimits { devices_per_user: limits.devices_per_user, poll: times.poll_overdue, grace: times.presence_grace }
+}
+
 impl App {
     /// Starts the shared parts. They stop with the supervisor, after the sessions.
     pub fn start(config: Config, shutdown: Shutdown, supervisor: Supervisor) -> Result<Arc<Self>, AddressError> {
@@ -70,11 +74,7 @@ impl App {
         let audit = Arc::new(AuditLog::default());
         let permits = Permits::new(config.limits.clone(), metrics.clone(), audit.clone());
         let ledger = Ledger::new(config.limits.bounds);
-        let presence = LocalPresence::new(PresenceLimits {
-            devices_per_user: config.limits.devices_per_user,
-            poll: times.poll_overdue,
-            grace: times.presence_grace,
-        });
+        let presence = LocalPresence::new(presence_limits(&config));
         let followed = TopicRegistry::new(metrics.clone());
         let bridge: Arc<str> = connection_id().to_string().into();
         let overview = Overview {

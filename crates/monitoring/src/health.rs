@@ -122,7 +122,8 @@ mod tests {
     #[tokio::test]
     async fn check_and_list_say_what_is_known() {
         let board = HealthBoard::default();
-        (board.set("", true), board.set("a", false));
+        board.set("", true);
+        board.set("a", false);
         let service = service(&board);
         assert_eq!(service.check(named("a")).await.unwrap().into_inner().status(), ServingStatus::NotServing);
         assert_eq!(service.check(named("b")).await.unwrap_err().code(), tonic::Code::NotFound);

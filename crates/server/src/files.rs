@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::objects::{Draft, JobFolder, Objects, Stored, Writer, hex};
+use crate::job_folder::JobFolder;
+use crate::objects::{Draft, Objects, Stored, Writer, hex};
 
 /// How many of the files that were written last are remembered with their checksums. Some 250 bytes each.
 const REMEMBERED: usize = 16_384;

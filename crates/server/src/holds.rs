@@ -1,6 +1,6 @@
 //! Holds on jobs' files: storing a job's document and removing a job's files exclude each other.
 //!
-//! Of one server. With several on one store, each job has a folder of its own there (`objects::folder`), so that none of them can
+//! Of one server. With several on one store, each job has a folder of its own there (`job_folder`), so that none of them can
 //! remove what another has made again; and what one of them may be about to use is told by its age (`retention::orphans`).
 
 use std::collections::HashMap;

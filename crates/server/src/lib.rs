@@ -27,6 +27,7 @@ pub mod files;
 mod freed_workers;
 pub mod holds;
 pub mod incoming_body;
+pub mod job_folder;
 pub mod jobs;
 #[cfg(feature = "nats")]
 pub mod nats;

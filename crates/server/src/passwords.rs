@@ -10,7 +10,7 @@ use courant_joblog::ids::JobId;
 use courant_joblog::job::Job;
 
 use crate::error::Error;
-use crate::objects::JobFolder;
+use crate::job_folder::JobFolder;
 use crate::services::Services;
 
 /// The pause before what could not be removed is tried again.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use courant_engine::projection::{JobChange, Projection};
 use tokio::sync::Notify;
 
-use crate::objects::JobFolder;
+use crate::job_folder::JobFolder;
 
 /// Where a job's files lie, and the name of its password.
 pub type PasswordKey = (JobFolder, Box<str>);

@@ -18,7 +18,7 @@ use super::submit_request;
 use crate::auth::check_visible;
 use crate::convert::{self, job_id};
 use crate::error::Error;
-use crate::objects::JobFolder;
+use crate::job_folder::JobFolder;
 use crate::passwords;
 use crate::retention;
 use crate::services::Services;

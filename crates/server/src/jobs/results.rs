@@ -17,7 +17,8 @@ use tonic::Status;
 use crate::convert;
 use crate::error::Error;
 use crate::files::JobFile;
-use crate::objects::{JobFolder, artifact_name, page_name};
+use crate::job_folder::JobFolder;
+use crate::objects::{artifact_name, page_name};
 use crate::services::Services;
 
 /// The media type of a format.

@@ -1,61 +1,18 @@
-//! Where the files of a job lie, and how they are removed.
+//! Files of jobs in the store, and how they are removed.
 
 use courant_joblog::ids::JobId;
-use courant_joblog::job::Job;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 
 use super::store::{Objects, ignore_not_found};
 use crate::error::Error;
-
-/// What folders within a job's have in front of their names, and nothing else has.
-const OWN: &str = "own-";
-
-/// The folder of a job's files: below its id and, where several servers share the store, in one of its own there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobFolder {
-    job: JobId,
-    /// See [`Job::folder`].
-    own: Option<Box<str>>,
-}
+use crate::job_folder::JobFolder;
 
 /// Something that lies directly below a job's id.
 #[derive(Clone, Debug)]
 pub struct Entry {
     path: Path,
     is_folder: bool,
-}
-
-impl JobFolder {
-    pub fn of(job: &Job) -> Self {
-        Self::new(job.id.clone(), job.folder.clone())
-    }
-
-    /// `own` as it is, or will be, in the log.
-    pub fn new(job: JobId, own: Option<Box<str>>) -> Self {
-        Self { job, own }
-    }
-
-    /// For a job that is made now; with a name that nothing else has, where several servers share the store.
-    pub fn for_new(job: JobId, is_shared: bool) -> Self {
-        Self { job, own: is_shared.then(|| JobId::random().to_string().into()) }
-    }
-
-    pub fn job(&self) -> &JobId {
-        &self.job
-    }
-
-    /// For the log.
-    pub fn own(&self) -> Option<Box<str>> {
-        self.own.clone()
-    }
-
-    fn path(&self) -> String {
-        match &self.own {
-            Some(own) => format!("jobs/{}/{OWN}{own}", self.job),
-            None => format!("jobs/{}", self.job),
-        }
-    }
 }
 
 impl Objects {
@@ -71,15 +28,15 @@ impl Objects {
 
     /// Removes everything a job has here; nothing there is fine.
     pub async fn remove_folder(&self, folder: &JobFolder) -> Result<(), Error> {
-        let entries = if folder.own.is_some() {
+        let entries = if folder.own().is_some() {
             vec![Entry { path: self.path(&folder.path()), is_folder: true }]
         } else {
-            let mut entries = self.entries(&folder.job).await?;
+            let mut entries = self.entries(folder.job()).await?;
             // What another server has made again under this id since.
-            entries.retain(|entry| !entry.path.filename().is_some_and(|name| name.starts_with(OWN)));
+            entries.retain(|entry| !entry.path.filename().is_some_and(JobFolder::is_own));
             entries
         };
-        self.remove_entries(&folder.job, entries).await
+        self.remove_entries(folder.job(), entries).await
     }
 
     /// What lies below a job's id.

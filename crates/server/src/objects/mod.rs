@@ -20,7 +20,6 @@ mod write;
 
 pub use self::counted::{ObjectStats, Operation};
 pub use self::drafts::Draft;
-pub use self::folder::JobFolder;
 pub use self::names::{artifact_name, page_name};
 pub use self::open_error::OpenError;
 pub(crate) use self::store::hex;

@@ -207,8 +207,8 @@ pub(crate) fn hex(hash: Sha256) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::JobFolder;
     use super::*;
+    use crate::job_folder::JobFolder;
 
     #[tokio::test]
     async fn what_is_written_is_described_and_read_in_part() {

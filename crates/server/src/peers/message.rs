@@ -254,7 +254,8 @@ mod tests {
             content: Content,
         }
         let newer = Newer { server: 7, name: "one", zone: "eu-1", content: Content::Ask };
-        assert_eq!(decode::<ServerMessage>(&encode(&newer).unwrap()), Some(message(Content::Ask)));
+        let read = decode::<ServerMessage>(&encode(&newer).unwrap());
+        assert_eq!(read, Some(ServerMessage { lease_ms: None, ..message(Content::Ask) }));
         #[derive(Serialize)]
         enum Unknown {
             Election,

@@ -17,7 +17,7 @@ use courant_joblog::job::Job;
 use futures::StreamExt;
 
 use crate::error::Error;
-use crate::objects::JobFolder;
+use crate::job_folder::JobFolder;
 use crate::services::Services;
 
 /// The longest pause between two checks, in case the clock was set.

@@ -60,7 +60,8 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::objects::{JobFolder, Objects};
+    use crate::job_folder::JobFolder;
+    use crate::objects::Objects;
 
     /// How many jobs' files are removed of one that was written a moment ago and is in no log.
     async fn removed(log: MemoryLog) -> usize {

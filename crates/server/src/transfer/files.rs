@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::error::TransferError;
 use super::step::{Report, Step};
-use crate::objects::{DESCRIPTOR, JobFolder, Objects};
+use crate::job_folder::JobFolder;
+use crate::objects::{DESCRIPTOR, Objects};
 
 /// Files that are copied at once. Each keeps some megabytes in memory where the store is a remote one.
 const AT_ONCE: usize = 4;

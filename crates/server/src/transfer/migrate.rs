@@ -17,7 +17,8 @@ use super::error::TransferError;
 use super::files::{FilesReport, ObjectFolder};
 use super::step::{Report, Step, of_log};
 use crate::fault::error_chain;
-use crate::objects::{JobFolder, Objects};
+use crate::job_folder::JobFolder;
+use crate::objects::Objects;
 
 /// What is to be done.
 #[derive(Clone, Debug)]

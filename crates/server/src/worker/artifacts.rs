@@ -17,7 +17,8 @@ use super::registry::Registry;
 use crate::error::Error;
 use crate::files::{FileWriter, JobFile};
 use crate::incoming_body::IncomingBody;
-use crate::objects::{JobFolder, Stored};
+use crate::job_folder::JobFolder;
+use crate::objects::Stored;
 use crate::services::Services;
 
 /// The longest name of an artifact in bytes.

@@ -230,8 +230,11 @@ async fn reconcile(
 
 #[cfg(test)]
 mod tests {
+    use courant_engine::testing::submission;
+    use courant_joblog::event::Change;
+    use courant_joblog::ids::JobId;
     use courant_joblog::memory::MemoryLog;
-    use courant_proto::v1::ChangeSlots;
+    use courant_proto::v1::{Accepted, AttemptRef};
     use prost::Message as _;
     use tonic::codec::Codec as _;
 
@@ -239,9 +242,10 @@ mod tests {
     use crate::config::Config;
     use crate::objects::Objects;
 
-    /// So many messages that are all there at once.
-    fn stream(count: usize) -> Streaming<WorkRequest> {
-        let message = WorkRequest { message: Some(In::Slots(ChangeSlots { slots: 1 })) }.encode_to_vec();
+    /// So many messages that are all there at once, and are no reports: that a job is accepted.
+    fn stream(job: &JobId, count: usize) -> Streaming<WorkRequest> {
+        let attempt = Some(AttemptRef { job_id: job.to_string(), attempt: 1, ..AttemptRef::default() });
+        let message = WorkRequest { message: Some(In::Accepted(Accepted { attempt })) }.encode_to_vec();
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         // A body may be text, which all of these bytes are.
         let frame = String::from_utf8([&[0][..], &length, &message].concat()).unwrap();
@@ -254,9 +258,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (log, objects) = (Arc::new(MemoryLog::new()), Objects::local(folder.path()).unwrap());
         let services = Services::open(Config::new(folder.path()), log, objects).await.unwrap();
-        let (registry, worker) = (Registry::default(), WorkerId::new("w"));
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
+        let (registry, worker, job) = (Registry::default(), WorkerId::new("w"), JobId::random());
+        let submitted = Change::Submitted(Box::new(submission(job.as_str(), "alice")));
+        services.engine.create(submitted, job.clone(), Vec::new(), Some(worker.clone())).await.unwrap();
         let mut reports = ReportQueue::new(&services, &registry, &worker, true);
-        let mut inbound = stream(MAX_REPORTS + 44);
+        let mut inbound = stream(&job, MAX_REPORTS + 44);
         let first = receive(&mut inbound).await;
         assert!(take_in(&mut reports, &mut inbound, first) && !reports.has_failed());
         let mut left = 0;

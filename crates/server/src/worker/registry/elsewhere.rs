@@ -9,6 +9,10 @@ use tokio::time::{Duration, Instant};
 
 use super::status::{ServerId, WorkerStatus, WorkerSummary};
 
+/// Where there are other servers, a worker gets no jobs before they have known of it for so long. What they were claiming when they
+/// heard of it may be jobs that are its own by now.
+pub const SETTLED_AFTER: Duration = Duration::from_millis(250);
+
 /// A server that has had no free slot for so long gets no jobs until it has one.
 pub(super) const FULL_FOR: Duration = Duration::from_millis(100);
 

@@ -28,7 +28,7 @@ use tonic::Status;
 
 use self::confirmed::Confirmed;
 use self::elsewhere::Elsewhere;
-pub use self::peers::SETTLED_AFTER;
+pub use self::elsewhere::SETTLED_AFTER;
 pub use self::status::{MAX_SLOTS, ServerId, WorkerCapabilities, WorkerStatus, WorkerSummary};
 use super::parts::PartRegistry;
 use crate::error::Error;

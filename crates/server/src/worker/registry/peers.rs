@@ -9,10 +9,6 @@ use tokio::time::{Duration, Instant};
 use super::elsewhere::RemoteWorker;
 use super::{Registry, ServerId, Worker, WorkerStatus};
 
-/// Where there are other servers, a worker gets no jobs before they have known of it for so long. What they were claiming when they
-/// heard of it may be jobs that are its own by now.
-pub const SETTLED_AFTER: Duration = Duration::from_millis(250);
-
 impl Registry {
     /// The workers that this server looks after, for the others.
     pub fn statuses(&self) -> Vec<WorkerStatus> {
@@ -47,7 +43,7 @@ impl Registry {
     }
 
     /// This server has heard itself speak of these workers, so the others have heard it too. Whether some are new: they can be given
-    /// jobs after [`SETTLED_AFTER`].
+    /// jobs after [`SETTLED_AFTER`](super::SETTLED_AFTER).
     pub fn announced(&self, workers: &[WorkerStatus]) -> bool {
         let (mut inner, mut any) = (self.inner.lock(), false);
         for status in workers.iter().filter(|status| status.connected) {
@@ -122,7 +118,7 @@ mod tests {
 
     use tokio::sync::mpsc;
 
-    use super::super::elsewhere::FULL_FOR;
+    use super::super::elsewhere::{FULL_FOR, SETTLED_AFTER};
     use super::super::{OUTBOX, Session, WorkerCapabilities};
     use super::*;
 
@@ -276,7 +272,7 @@ mod tests {
         let process = WorkerCapabilities { process: 8, ..of(1) };
         registry.apply(ServerId(3), &name(), LEASE, vec![WorkerStatus { capabilities: process, ..status(true, 0) }]);
         let affinity = registry.affinity(&["pdf".into()], |_| 0).unwrap();
-        assert!(affinity.slots["pdf"].contains_key(&OTHER.0), "of another process the one counts that was heard last");
+        assert!(affinity.slots["pdf"].contains_key(&3), "of another process the one counts that was heard last");
     }
 
     #[tokio::test(start_paused = true)]
