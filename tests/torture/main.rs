@@ -96,7 +96,7 @@ fn a_lost_artifact_is_noticed() -> anyhow::Result<()> {
 
 #[test]
 fn half_a_submit_is_noticed() -> anyhow::Result<()> {
-    caught("halved-submit", "none", &["reads", "every-job-ends"])
+    caught("halved-submit", "none", &["legal-moves", "atomic", "reads", "snapshot-is-sum", "every-job-ends"])
 }
 
 #[test]

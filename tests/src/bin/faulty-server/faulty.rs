@@ -136,9 +136,10 @@ impl Faulty {
         let pages = entries > 1 && append.changes.iter().all(is_page);
         match self.fault {
             Fault::DocumentLost if !append.blobs.is_empty() && self.is_batch_hit() => append.blobs.clear(),
-            // One entry has no halves: a job that no worker has room for is only submitted.
+            // One entry has no halves: a job that no worker has room for is only submitted. Of two the first is missing; where the second
+            // is, the job waits, and starts as others do.
             Fault::HalvedSubmit if append.expect.is_none() && entries > 1 && self.is_batch_hit() => {
-                append.changes.truncate(entries / 2);
+                append.changes.drain(..entries / 2);
             }
             Fault::HalvedPages if pages && self.is_batch_hit() => append.changes.truncate(entries / 2),
             Fault::SwappedPages if pages && self.is_batch_hit() => append.changes.swap(0, 1),
