@@ -97,7 +97,7 @@ describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }
     await page.getByTestId('notification-popover').waitFor();
     await page.keyboard.press('Escape');
     await page.getByTestId('notification-popover').waitFor({ state: 'detached' });
-    assert.equal(await page.evaluate(() => document.activeElement?.dataset.testid), 'bell');
+    await page.waitForFunction(() => document.activeElement?.dataset.testid === 'bell');
   });
 
   test('the keyboard stays where it was when a button goes away', async () => {

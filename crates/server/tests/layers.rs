@@ -3,9 +3,10 @@
 use std::path::Path;
 
 /// Lowest first: each imports from those above its line in this list alone.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
+    "job_folder",
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
-    "credential data_dir ended_attempts expiry fault freed_workers holds job_folder progress_outbox share text unused_passwords work_counts",
+    "credential data_dir ended_attempts expiry fault freed_workers holds progress_outbox share text unused_passwords work_counts",
     "config",
     "error nats projections seal",
     "objects shares",
