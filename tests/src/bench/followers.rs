@@ -6,8 +6,9 @@ use courant_natslog::testing::{Cluster, Sync};
 
 use super::cpu::seconds;
 use super::load::{Submits, Way, submit_all};
-use super::{Options, Row, flags};
-use crate::server::{Server, Shared};
+use super::servers::start_servers;
+use super::{Options, Row};
+use crate::server::Shared;
 
 /// How many servers, and on how many NATS servers each entry is kept.
 const MIXES: [(usize, usize); 6] = [(1, 1), (8, 1), (1, 3), (2, 3), (4, 3), (8, 3)];
@@ -35,13 +36,7 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
 async fn round(options: &Options, count: usize, replicas: usize, row: &mut Row) -> anyhow::Result<()> {
     let nats = if replicas == 1 { Cluster::single(Sync::Always) } else { Cluster::three(Sync::Always) };
     let shared = Shared::new()?;
-    let mut servers = Vec::new();
-    for number in 0..count {
-        let name = format!("server-{number}");
-        let own = ["--server-name", &name];
-        let flags: Vec<&str> = own.iter().chain(flags::SERVER).copied().collect();
-        servers.push(Server::start(&nats, &shared, &name, &flags).await?);
-    }
+    let servers = start_servers(&nats, &shared, count).await?;
     let mut submits = Vec::new();
     for _ in 0..CLIENTS {
         submits.push(Submits::open(&servers[0].jobs("owner").await?, Way::Stream).await?);

@@ -58,13 +58,7 @@ async fn embedded(options: &Options) -> anyhow::Result<Row> {
 async fn round(options: &Options, count: usize, replicas: usize, row: &mut Row) -> anyhow::Result<()> {
     let nats = if replicas == 1 { Cluster::single(Sync::Always) } else { Cluster::three(Sync::Always) };
     let shared = Shared::new()?;
-    let (mut servers, mut submits) = (Vec::new(), Vec::new());
-    for number in 0..count {
-        let name = format!("server-{number}");
-        let own = ["--server-name", &name];
-        let flags: Vec<&str> = own.iter().chain(flags::SERVER).copied().collect();
-        servers.push(Server::start(&nats, &shared, &name, &flags).await?);
-    }
+    let (servers, mut submits) = (start_servers(&nats, &shared, count).await?, Vec::new());
     for server in &servers {
         submits.push(Submits::open(&server.jobs("owner").await?, Way::Stream).await?);
     }
@@ -88,4 +82,16 @@ async fn round(options: &Options, count: usize, replicas: usize, row: &mut Row) 
     row.add("claims", made as f64);
     row.add("claims lost %", lost as f64 / made.max(1) as f64 * 100.0);
     Ok(())
+}
+
+/// So many servers on this log, each with a name and a folder of its own.
+pub(super) async fn start_servers(nats: &Cluster, shared: &Shared, count: usize) -> anyhow::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for number in 0..count {
+        let name = format!("server-{number}");
+        let own = ["--server-name", &name];
+        let flags: Vec<&str> = own.iter().chain(flags::SERVER).copied().collect();
+        servers.push(Server::start(nats, shared, &name, &flags).await?);
+    }
+    Ok(servers)
 }
