@@ -9,7 +9,7 @@ import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
 import { Bridge, quickPong } from './up.mjs';
 
-describe('what goes away in mid-job', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('what goes away in mid-job', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const courant = startCourant(quickPong);
 
   const badge = (page, state) => page.locator(`[data-testid=connection-badge][data-state=${state}]`).first().waitFor();

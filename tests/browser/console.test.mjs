@@ -9,7 +9,7 @@ import { card, connected, drop, ended, leftOut, openPage, PATIENCE, shot } from 
 import { pages } from './pdf.mjs';
 import { fixture } from './up.mjs';
 
-describe('the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('the console', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const courant = startCourant();
 
   /** By the link that `courant up` printed. */

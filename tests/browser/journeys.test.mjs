@@ -10,7 +10,7 @@ import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
 import { fixture } from './up.mjs';
 
-describe('journeys', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('journeys', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const courant = startCourant();
 
   test('pages are drawn, zones light up on them, and what they say stands beside them before the job has ended', async () => {

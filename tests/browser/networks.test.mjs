@@ -10,7 +10,7 @@ import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
 import { quickPong } from './up.mjs';
 
-describe('the console behind a proxy', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('the console behind a proxy', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   let proxy;
   const courant = startCourant(quickPong);
 

@@ -24,7 +24,7 @@ function record() {
   };
 }
 
-describe('notifications outside the page', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('notifications outside the page', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const courant = startCourant();
 
   const signIn = (user, ...permissions) =>

@@ -9,6 +9,15 @@ const shots = new URL('./shots', import.meta.url).pathname;
 /** The longest that anything may take on a slow and busy machine. */
 export const PATIENCE = 120_000;
 
+/** Ends a wait that nothing else bounds, and says what was waited for. */
+export function within(promise, awaited) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${awaited}: nothing came within ${PATIENCE / 1000} s`)), PATIENCE);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 export const leftOut = process.env.COURANT_SKIP_BROWSER ? 'left out on purpose (COURANT_SKIP_BROWSER)' : false;
 
 export async function openBrowser() {

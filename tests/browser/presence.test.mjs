@@ -7,7 +7,7 @@ import { startCourant } from './courant.mjs';
 import { connected, goTo, leftOut, PATIENCE, shot } from './page.mjs';
 import { Bridge } from './up.mjs';
 
-describe('the devices that are connected', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('the devices that are connected', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   let beside;
   // Short, so that a device that has left is soon told; a reload on this machine may take its time, and has its own story.
   const courant = startCourant(['--presence-grace', '1s']);

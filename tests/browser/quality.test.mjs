@@ -13,7 +13,7 @@ import { pages } from './pdf.mjs';
 
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
 
-describe('the quality of the console', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('the quality of the console', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const places = {};
   const courant = startCourant();
 

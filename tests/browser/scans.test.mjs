@@ -31,7 +31,7 @@ async function scanned(browser) {
   return { jpeg: Buffer.from(url.split(',')[1], 'base64'), width, height };
 }
 
-describe('a scanned document', { skip, timeout: 10 * PATIENCE }, () => {
+describe('a scanned document', { skip, timeout: 5 * PATIENCE }, () => {
   const courant = startCourant(['--ocr', 'tesseract']);
 
   test('is shown page by page as it is read, before the job has ended', async () => {

@@ -16,7 +16,7 @@ const longName = 'Framework agreement between the municipality and several hundr
 const arabic = 'التقرير السنوي للشركة.pdf';
 const nobody = '01K9Z3V5Q6W7E8R9T0Y1M2N3P4';
 
-describe('the states of the console', { skip: leftOut, timeout: 15 * PATIENCE }, () => {
+describe('the states of the console', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const places = {};
   const courant = startCourant(quickPong);
 

@@ -16,7 +16,7 @@ import { Bridge } from './up.mjs';
 const piece = 4 << 20;
 const document = pages(150, { weight: 80_000 });
 
-describe('uploads that are cut', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('uploads that are cut', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const courant = startCourant();
 
   const signIn = (user, port) =>

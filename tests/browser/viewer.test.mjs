@@ -10,7 +10,7 @@ import { pages } from './pdf.mjs';
 import { Proxy } from './proxy.mjs';
 import { fixture } from './up.mjs';
 
-describe('a large document', { skip: leftOut, timeout: 10 * PATIENCE }, () => {
+describe('a large document', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
   const large = pages(24, { weight: 1_000_000 });
   let jobId;
   const courant = startCourant();

@@ -1,6 +1,6 @@
 //! Standing in line: places, waits, shares, and the queue as a whole.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_proto::v1::watch_job_response::Step;
@@ -59,6 +59,11 @@ async fn a_place_is_exact_whatever_happens_ahead() {
 async fn a_job_that_is_handed_back_stands_where_it_stood() {
     let world = World::new().await;
     let first = submit_to(&world, Lane::Normal, 10).await;
+    // Of two jobs of one millisecond the one that is handed back is the last.
+    let created = SystemTime::try_from(world.job("alice", &first).await.create_time.unwrap()).unwrap();
+    while SystemTime::now() < created + Duration::from_millis(1) {
+        tokio::task::yield_now().await;
+    }
     let later = submit_to(&world, Lane::Normal, 10).await;
     let mut worker = world.worker("w").await;
     let at = worker.take().await.attempt.unwrap();
