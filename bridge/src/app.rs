@@ -9,13 +9,13 @@ use courant_runtime::supervisor::Supervisor;
 use courant_tls::AddressError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::connection::permits::Permits;
 use crate::connection::replies::connection_id;
+use crate::drain::Drain;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::monitoring;
@@ -51,7 +51,7 @@ pub struct App {
     /// From when it drains the bridge is not ready any more, and serves on as a lame duck.
     pub shutdown: Shutdown,
     /// Cancelled when clients are disconnected.
-    pub drain: CancellationToken,
+    pub drain: Drain,
     /// All sessions, HTTP connections and uploads.
     pub tasks: TaskTracker,
     /// Everything in the background.
@@ -127,7 +127,7 @@ impl App {
             health,
             server_unavailable,
             shutdown,
-            drain: CancellationToken::new(),
+            drain: Drain::default(),
             tasks: TaskTracker::new(),
             supervisor,
         }))

@@ -116,6 +116,8 @@ pub struct Times {
     pub call: Duration,
     /// Between two health checks of the server.
     pub health: Duration,
+    /// How long requests wait for a server that is away, and its absence is no reason not to be ready: it may be restarting.
+    pub server_wait: Duration,
     /// After which all connections are closed with 4504 while the server is gone.
     pub server_grace: Duration,
     /// How long a device that is gone is shown as if it were there.
@@ -126,7 +128,7 @@ pub struct Times {
     pub topic_grace: Duration,
     /// The longest pause before a topic tries the server again.
     pub backoff: Duration,
-    /// Over which the return of the clients of a stopping bridge is spread.
+    /// Over which the clients of a stopping bridge are asked to leave, at the longest: one after another.
     pub drain_spread: Duration,
     /// After the signal to stop: how long the bridge serves on while it is not ready.
     pub lame_duck: Duration,
@@ -178,6 +180,7 @@ impl Times {
         body: Duration::from_secs(30),
         call: Duration::from_secs(10),
         health: Duration::from_secs(2),
+        server_wait: Duration::from_secs(5),
         server_grace: Duration::from_secs(60),
         presence_grace: Duration::from_secs(5),
         poll_overdue: Duration::from_secs(15),

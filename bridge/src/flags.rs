@@ -132,6 +132,11 @@ pub struct Flags {
     #[arg(long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = Limits::DEFAULT.bounds.downloads.per_user, value_name = "N")]
     pub max_downloads_per_user: usize,
 
+    /// How long requests wait for a server that is away, for example because it is restarted, before they are answered with 503 and
+    /// /readyz is
+    #[arg(long, env = "COURANT_SERVER_WAIT", default_value_t = Times::DEFAULT.server_wait.into(), value_name = "TIME")]
+    pub server_wait: humantime::Duration,
+
     /// Time between WebSocket pings; clients that miss two are disconnected
     #[arg(long, env = "COURANT_PING_INTERVAL", default_value_t = Times::DEFAULT.ping.into(), value_name = "TIME")]
     pub ping_interval: humantime::Duration,
@@ -223,6 +228,7 @@ impl Flags {
             config.times.lame_duck = lame_duck;
         }
         config.times.drain = self.drain_within.into();
+        config.times.server_wait = self.server_wait.into();
     }
 }
 

@@ -8,6 +8,7 @@ mod app;
 mod audit;
 mod config;
 mod connection;
+mod drain;
 mod events;
 mod flags;
 mod http;

@@ -1,5 +1,7 @@
 //! `courant-bridge` by itself.
 
+use std::process::ExitStatus;
+
 use anyhow::{Context as _, ensure};
 use courant_auth::Role;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -7,6 +9,7 @@ use tokio::process::Child;
 
 use crate::http::Web;
 use crate::server::Shared;
+use crate::up::signal;
 use crate::ws::Socket;
 use crate::{program, within};
 
@@ -62,6 +65,12 @@ impl Bridge {
         let mut socket = Socket::open(&self.http).await?;
         socket.sign_in(&self.shared.token(user, &[])?).await?;
         Ok(socket)
+    }
+
+    /// SIGTERM; gives back how it ended.
+    pub async fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        signal(i32::try_from(self.child.id().context("it runs")?)?, libc::SIGTERM);
+        within("a stopped bridge to be gone", async { Ok(self.child.wait().await?) }).await
     }
 
     /// `kill -9`.

@@ -77,6 +77,14 @@ impl Shared {
 
     /// A server on this cluster's log, that keeps its own things in this folder. Flags override what is said here.
     pub fn command(&self, nats: &Cluster, data: &Path, flags: &[&str]) -> anyhow::Result<Command> {
+        let mut command = self.embedded(data, flags)?;
+        command.env("COURANT_OBJECTS", self.objects());
+        self.reach(nats, &mut command);
+        Ok(command)
+    }
+
+    /// A server with its log and documents in this folder.
+    fn embedded(&self, data: &Path, flags: &[&str]) -> anyhow::Result<Command> {
         let program = program::courant()?.with_file_name("courant-server");
         ensure!(program.is_file(), "there is no {}; run: make build", program.display());
         let mut command = program::clean(program, flags);
@@ -85,10 +93,8 @@ impl Shared {
             .env("COURANT_DATA_DIR", data)
             .env("COURANT_GRPC", "127.0.0.1:0")
             .env("COURANT_LAME_DUCK", "0s")
-            .env("COURANT_OBJECTS", self.objects())
             .env("COURANT_SECRET_FILE", self.path("secret"))
             .env("COURANT_PASSWORD_KEY_FILE", self.path("password.key"));
-        self.reach(nats, &mut command);
         Ok(command)
     }
 
@@ -131,7 +137,18 @@ impl Server {
 
     /// Starts one and does not wait.
     pub fn launch(nats: &Cluster, shared: &Shared, name: &str, flags: &[&str]) -> anyhow::Result<Self> {
-        let mut child = shared.command(nats, &shared.path(name), flags)?.spawn()?;
+        Self::spawn(shared.command(nats, &shared.path(name), flags)?, shared)
+    }
+
+    /// Starts one with an embedded log in a data folder of its own, and waits until it serves.
+    pub async fn start_embedded(shared: &Shared, name: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        let mut server = Self::spawn(shared.embedded(&shared.path(name), flags)?, shared)?;
+        server.serves().await?;
+        Ok(server)
+    }
+
+    fn spawn(mut command: Command, shared: &Shared) -> anyhow::Result<Self> {
+        let mut child = command.spawn()?;
         let lines = BufReader::new(child.stderr.take().context("it is piped")?).lines();
         Ok(Self { child, lines: Some(lines), shared: shared.clone(), grpc: String::new() })
     }

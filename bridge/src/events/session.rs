@@ -39,6 +39,8 @@ pub(super) struct EventsSession {
     expires: Instant,
     /// When to say that it will.
     warning: Option<Instant>,
+    /// When it is asked to leave, once the bridge drains.
+    leaves: Option<Instant>,
     identity: Arc<Identity>,
     /// How many topics were asked for.
     pub(super) asked: usize,
@@ -95,6 +97,7 @@ impl EventsSession {
             subscriptions: Subscriptions::new(),
             server_unavailable,
             expires: Instant::now() + left,
+            leaves: None,
             warning: replies::warn_at(left, app.config.times.token_warning),
             identity: caller.identity.clone(),
             asked: query.topics.len(),
@@ -162,8 +165,9 @@ impl EventsSession {
                     self.outbox.reply(&replies::auth_expiring(&self.identity));
                 }
                 () = sleep_until(self.expires), if !self.outbox.is_ended() => self.expire(),
-                () = self.app.drain.cancelled(), if !self.outbox.is_ended() => {
-                    self.outbox.end_for_drain(&self.app.config.times);
+                () = self.app.drain.begun(), if self.leaves.is_none() => self.leaves = Some(self.app.drain.draw()),
+                () = sleep_until(self.leaves.unwrap_or(self.expires)), if self.leaves.is_some() && !self.outbox.is_ended() => {
+                    self.outbox.end_for_drain();
                 }
                 Ok(()) = self.server_unavailable.changed(), if !self.outbox.is_ended() => {
                     self.outbox.end(CloseReason::on(ApiError::unreachable()));

@@ -13,9 +13,9 @@ pub mod flusher;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use courant_proto::v1::ErrorReason;
-use courant_runtime::jitter;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -23,7 +23,6 @@ use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::api_error::{ApiError, Code};
-use crate::config::Times;
 use crate::ledger::User;
 use crate::metrics::Metrics;
 use crate::wire::ServerMessage;
@@ -211,13 +210,12 @@ impl Outbox {
         self.announce_end();
     }
 
-    /// Ends it because the bridge stops. When to come back is spread, so that not all do at once.
-    pub fn end_for_drain(&self, times: &Times) {
-        let wait = jitter(times.drain_spread);
-        self.reply(&ServerMessage::Draining(Draining { retry_after_ms: wait.as_millis() as u64 }));
+    /// Ends it because the bridge stops: it may come back at once, elsewhere.
+    pub fn end_for_drain(&self) {
+        self.reply(&ServerMessage::Draining(Draining { retry_after_ms: 0 }));
         let code = Code::Server(ErrorReason::Draining);
         let error = ApiError::new(code, "the bridge is stopping; connect again");
-        self.end(CloseReason::on(ApiError { retry_after: Some(wait), ..error }));
+        self.end(CloseReason::on(ApiError { retry_after: Some(Duration::ZERO), ..error }));
     }
 
     fn announce_end(&self) {

@@ -85,7 +85,7 @@ impl Connection {
         tokio::pin!(conversation);
         tokio::select! {
             ended = conversation.as_mut() => return ended,
-            () = app.drain.cancelled() => {}
+            () = app.drain.begun() => {}
             () = permit.is_surplus() => {}
         }
         conversation.as_mut().graceful_shutdown();
@@ -118,7 +118,7 @@ impl Connection {
         tokio::pin!(stuck);
         tokio::select! {
             ended = conversation.as_mut() => return ended,
-            () = app.drain.cancelled() => {}
+            () = app.drain.begun() => {}
             () = permit.is_surplus() => {}
             () = requests.idle_for(times.header) => {}
             never = stuck.as_mut() => match never {},

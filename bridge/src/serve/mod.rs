@@ -93,7 +93,7 @@ async fn serve(listener: TcpListener, app: &Arc<App>) {
     }
     drop(listener);
     drop(acceptor);
-    app.drain.cancel();
+    app.drain.begin(app.permits.count(), times.drain_spread);
     app.tasks.close();
     match tokio::time::timeout(times.drain, app.tasks.wait()).await {
         Ok(()) => tracing::info!("drained"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use courant_runtime::Shutdown;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -27,15 +28,27 @@ const PARTS: [(&str, &str); 2] = [
     ("courant.store", "the store of documents and results does not answer"),
 ];
 
+/// What a server says of itself until it is asked to stop.
+const STAYING: &str = "courant.staying";
+
 /// Between checks while the server is unavailable, unless the usual interval is shorter: those who wait for it should not wait long.
 const UNAVAILABLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Checks for ever. Starts from [`Health::Unavailable`]: what was not seen is not promised.
 pub async fn watch(server: Server, interval: Duration, health: watch::Sender<Health>, shutdown: Shutdown) {
-    let mut pause = Duration::ZERO;
+    let (mut pause, mut gone) = (Duration::ZERO, None::<Instant>);
     loop {
         tokio::time::sleep(pause).await;
         let found = tokio::time::timeout(server.call, check(&server)).await.unwrap_or(Health::Unavailable);
+        match found {
+            // Requests wait for it meanwhile.
+            Health::Unavailable if gone.get_or_insert_with(Instant::now).elapsed() < server.wait => {
+                pause = interval.min(UNAVAILABLE_INTERVAL);
+                continue;
+            }
+            Health::Unavailable => {}
+            Health::Serving | Health::Degraded(_) => gone = None,
+        }
         pause = if found == Health::Unavailable { interval.min(UNAVAILABLE_INTERVAL) } else { interval };
         let changed = health.send_if_modified(|known| std::mem::replace(known, found) != found);
         match (changed, found) {
@@ -50,25 +63,42 @@ pub async fn watch(server: Server, interval: Duration, health: watch::Sender<Hea
 }
 
 async fn check(server: &Server) -> Health {
-    if !serves(server, "").await {
-        return Health::Unavailable;
+    // A server that stops says that it does not serve, and does until it closes its port: then there is another one, or it is
+    // back in a moment.
+    match ask(server, "").await {
+        Answer::Serves => {}
+        Answer::DoesNotServe if ask(server, STAYING).await == Answer::DoesNotServe => {}
+        _ => return Health::Unavailable,
     }
     for (part, missing) in PARTS {
-        if !serves(server, part).await {
-            return Health::Degraded(missing);
+        match ask(server, part).await {
+            Answer::Serves | Answer::NotKnown => {}
+            Answer::DoesNotServe => return Health::Degraded(missing),
+            Answer::None => return Health::Unavailable,
         }
     }
     Health::Serving
 }
 
-async fn serves(server: &Server, service: &str) -> bool {
+/// What a server says of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Serves,
+    DoesNotServe,
+    NotKnown,
+    /// It does not answer.
+    None,
+}
+
+async fn ask(server: &Server, service: &str) -> Answer {
     let request = HealthCheckRequest { service: service.to_owned() };
     match HealthClient::new(server.system.clone()).check(request).await {
-        Ok(answer) => answer.get_ref().status() == ServingStatus::Serving,
-        Err(status) if status.code() == tonic::Code::NotFound && !service.is_empty() => true,
+        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Answer::Serves,
+        Ok(_) => Answer::DoesNotServe,
+        Err(status) if status.code() == tonic::Code::NotFound => Answer::NotKnown,
         Err(status) => {
             tracing::debug!(%status, service, "health check failed");
-            false
+            Answer::None
         }
     }
 }

@@ -44,7 +44,7 @@ const WATCHES_WINDOW: u32 = 8 << 20;
 /// what users open must not keep calls or health checks waiting.
 #[derive(Clone)]
 pub struct Server {
-    /// Health checks and the few streams that are the bridge's own.
+    /// Health checks and the few streams that are the bridge's own. It alone does not wait for a server that is away.
     system: Channel,
     /// Calls that answer at once.
     calls: Channel,
@@ -55,15 +55,17 @@ pub struct Server {
     watches: Watches,
     token: TokenSource,
     call: Duration,
+    wait: Duration,
 }
 
 impl Server {
     /// Connects when first needed, and again after every loss.
     pub fn new(config: &Config) -> Result<Self, AddressError> {
         let servers = Servers::parse(&config.server)?;
+        let patient = servers.patient(config.times.server_wait);
         let endpoint = servers
             .endpoint()
-            .connect_timeout(CONNECT)
+            .connect_timeout(config.times.server_wait + CONNECT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
@@ -73,16 +75,26 @@ impl Server {
             .initial_stream_window_size(BULK_STREAM_WINDOW)
             .initial_connection_window_size(BULK_CONNECTION_WINDOW);
         let tls = config.server_tls.as_ref();
-        let [system, calls] = [(); 2].map(|()| connector::lazy(&endpoint, &servers, tls));
-        let transfers = connector::lazy(&bulk, &servers, tls);
-        let streams = ChannelPool::new(|| connector::lazy(&bulk, &servers, tls));
+        let system = connector::lazy(&endpoint.clone().connect_timeout(CONNECT), &servers, tls);
+        let calls = connector::lazy(&endpoint, &patient, tls);
+        let transfers = connector::lazy(&bulk, &patient, tls);
+        let streams = ChannelPool::new(|| connector::lazy(&bulk, &patient, tls));
         let token = config.server_token.clone();
         let all = endpoint
             .clone()
             .initial_stream_window_size(WATCHES_WINDOW)
             .initial_connection_window_size(2 * WATCHES_WINDOW);
-        let watches = Watches::new(connector::lazy(&all, &servers, tls), token.clone());
-        Ok(Self { system, calls, transfers, streams, watches, token, call: config.times.call })
+        let watches = Watches::new(connector::lazy(&all, &patient, tls), token.clone());
+        Ok(Self {
+            system,
+            calls,
+            transfers,
+            streams,
+            watches,
+            token,
+            call: config.times.call,
+            wait: config.times.server_wait,
+        })
     }
 
     /// A connection for one more stream of a user.

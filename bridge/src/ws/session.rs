@@ -57,6 +57,8 @@ pub struct Session {
     deadline: Instant,
     /// When to remind of the token's end.
     warning: Option<Instant>,
+    /// When it is asked to leave, once the bridge drains.
+    leaves: Option<Instant>,
     /// Statistics that were asked for.
     queries: JoinSet<(Option<u64>, Result<Answer, ApiError>)>,
 }
@@ -100,6 +102,7 @@ impl Session {
             ending: false,
             deadline: Instant::now() + app.config.times.auth,
             warning: None,
+            leaves: None,
             queries: JoinSet::new(),
             app,
         }
@@ -134,7 +137,7 @@ impl Session {
                 Some(Ok(answer)) = self.queries.join_next() => SessionEvent::Answered(answer),
                 () = tokio::time::sleep_until(due) => SessionEvent::Due,
                 () = self.outbox.ended(), if !ending => SessionEvent::Ending,
-                () = self.app.drain.cancelled(), if !ending => SessionEvent::Drain,
+                () = self.app.drain.begun(), if !ending && self.leaves.is_none() => SessionEvent::Drain,
                 Ok(()) = outages.changed(), if !ending => SessionEvent::ServerUnavailable,
             };
             if self.handle(event, &mut socket) == Flow::Stop {
@@ -163,7 +166,7 @@ impl Session {
             SessionEvent::Answered((id, answer)) => self.answer(id, answer),
             SessionEvent::Due => return self.handle_due(Instant::now(), socket),
             SessionEvent::Ending => self.begin_ending(),
-            SessionEvent::Drain => self.drain(),
+            SessionEvent::Drain => self.leaves = Some(self.app.drain.draw()),
             SessionEvent::ServerUnavailable => self.end(ApiError::unreachable()),
         }
         Flow::Continue
@@ -172,7 +175,8 @@ impl Session {
     /// One timer for all that is due some time: there are many sessions.
     fn next_due(&self) -> Instant {
         let next = self.deadline.min(self.next_ping);
-        self.warning.map_or(next, |warning| next.min(warning))
+        let leaves = self.leaves.filter(|_| !self.outbox.is_ended());
+        [self.warning, leaves].into_iter().flatten().fold(next, Instant::min)
     }
 
     fn handle_due(&mut self, now: Instant, socket: &mut FramedSocket) -> Flow {
@@ -189,6 +193,9 @@ impl Session {
             && let Some(user) = &self.user
         {
             self.outbox.reply(&replies::auth_expiring(&user.identity));
+        }
+        if self.leaves.is_some_and(|leaves| leaves <= now) && !self.outbox.is_ended() {
+            self.outbox.end_for_drain();
         }
         if self.next_ping <= now {
             if self.unanswered_pings >= MISSED_PINGS {
@@ -286,10 +293,6 @@ impl Session {
                 "no token came in time; send {\"type\":\"auth\",\"token\":…} first",
             ));
         }
-    }
-
-    fn drain(&mut self) {
-        self.outbox.end_for_drain(&self.app.config.times);
     }
 
     fn error(&self, id: Option<u64>, error: &ApiError) {

@@ -15,11 +15,15 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::Socket;
 use crate::client::ClientTls;
-use crate::servers::Servers;
+use crate::servers::{Away, Servers};
 
 /// How long one of several servers may take to accept a connection, before the next one is tried. The time of the endpoint is for
 /// all of them.
 const ONE_OF_SEVERAL_WITHIN: Duration = Duration::from_millis(1_500);
+/// The same where there is one, which is waited for.
+const ONLY_ONE_WITHIN: Duration = Duration::from_secs(3);
+/// Between two looks whether a server is back.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A channel that connects when it is first used, and again after every loss. The endpoint is one of these servers'.
 pub fn lazy(endpoint: &Endpoint, servers: &Servers, tls: Option<&ClientTls>) -> Channel {
@@ -50,17 +54,33 @@ struct Connector {
 impl Connector {
     /// None where the endpoint's own will do.
     fn new(servers: &Servers, tls: Option<&ClientTls>) -> Option<Self> {
-        (servers.are_several() || tls.is_some()).then(|| Self { servers: servers.clone(), tls: tls.cloned() })
+        (servers.are_several() || servers.is_patient() || tls.is_some())
+            .then(|| Self { servers: servers.clone(), tls: tls.cloned() })
     }
 
+    /// To whichever server is there, or comes back while it is waited for.
     async fn connect(self) -> Result<Socket, Error> {
-        if !self.servers.are_several() {
-            let (_, only) = self.servers.in_turn().next().ok_or_else(|| Error::other("there is no address"))?;
-            return dial(&only, self.tls.as_ref()).await;
+        if self.servers.are_known_away() {
+            return Err(Error::new(ErrorKind::NotConnected, "the server is away"));
         }
+        loop {
+            match self.connect_once().await {
+                Err(error) if self.servers.failed() == Away::GiveUp => return Err(error),
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn connect_once(&self) -> Result<Socket, Error> {
+        if !self.servers.are_several() && !self.servers.is_patient() {
+            let (index, only) = self.servers.in_turn().next().ok_or_else(|| Error::other("there is no address"))?;
+            return dial(&only, self.tls.as_ref()).await.inspect(|_| self.servers.use_next(index));
+        }
+        let within = if self.servers.are_several() { ONE_OF_SEVERAL_WITHIN } else { ONLY_ONE_WITHIN };
         let mut last = Error::other("there is no address");
         for (index, address) in self.servers.in_turn() {
-            match tokio::time::timeout(ONE_OF_SEVERAL_WITHIN, dial(&address, self.tls.as_ref())).await {
+            match tokio::time::timeout(within, dial(&address, self.tls.as_ref())).await {
                 Ok(Ok(socket)) => {
                     self.servers.use_next(index);
                     return Ok(socket);

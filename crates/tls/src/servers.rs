@@ -2,20 +2,49 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::time::Instant;
 use tonic::codegen::http::Uri;
 use tonic::transport::Endpoint;
 
 /// Addresses of one server, or of several that share a log. Clones go to the same one.
 #[derive(Clone, Debug)]
-pub struct Servers(Arc<Inner>);
+pub struct Servers {
+    inner: Arc<Inner>,
+    /// How long whoever connects waits while there is none.
+    patience: Duration,
+}
 
 #[derive(Debug)]
 struct Inner {
     addresses: Vec<Uri>,
     /// The index of the one that took the last connection.
     current: AtomicUsize,
+    /// Of all channels to them, also those that do not wait.
+    absence: Mutex<Option<Absence>>,
 }
+
+/// No server takes a connection.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    since: Instant,
+    tried: Instant,
+}
+
+/// What to do about a server that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// It may be back in a moment.
+    Wait,
+    /// It has been away for longer than one waits.
+    GiveUp,
+}
+
+/// For so long the failure of one to connect is that of all who have stopped waiting: calls that come one after another would
+/// each wait for it to fail.
+const FAILED_FOR: Duration = Duration::from_millis(200);
 
 /// Addresses that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,22 +64,50 @@ impl Servers {
             return Err(AddressError::Mixed { addresses: text.to_owned() });
         }
         let current = AtomicUsize::new(fastrand::usize(..addresses.len()));
-        Ok(Self(Arc::new(Inner { addresses, current })))
+        let inner = Inner { addresses, current, absence: Mutex::new(None) };
+        Ok(Self { inner: Arc::new(inner), patience: Duration::ZERO })
+    }
+
+    /// The same servers; who connects waits so long for them, from when the first connection to them failed.
+    #[must_use]
+    pub fn patient(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
+    }
+
+    pub(crate) fn is_patient(&self) -> bool {
+        !self.patience.is_zero()
+    }
+
+    /// Whether it is known that none of them takes a connection, for longer than one waits.
+    pub(crate) fn are_known_away(&self) -> bool {
+        let absence = *self.inner.absence.lock();
+        self.is_patient()
+            && absence
+                .is_some_and(|absence| absence.since.elapsed() > self.patience && absence.tried.elapsed() < FAILED_FOR)
+    }
+
+    /// None of them took a connection.
+    pub(crate) fn failed(&self) -> Away {
+        let now = Instant::now();
+        let mut absence = self.inner.absence.lock();
+        let known = absence.get_or_insert(Absence { since: now, tried: now });
+        known.tried = now;
+        if now.duration_since(known.since) < self.patience { Away::Wait } else { Away::GiveUp }
     }
 
     /// What a channel to them is made of. The host that requests name is that of the first.
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint::from(self.0.addresses[0].clone())
+        Endpoint::from(self.inner.addresses[0].clone())
     }
 
     /// Whether there are several.
     pub(crate) fn are_several(&self) -> bool {
-        self.0.addresses.len() > 1
+        self.inner.addresses.len() > 1
     }
 
     /// All addresses, beginning with the one to use, each with its index.
     pub(crate) fn in_turn(&self) -> impl Iterator<Item = (usize, Uri)> {
-        let (inner, first) = (self.0.clone(), self.0.current.load(Ordering::Relaxed));
+        let (inner, first) = (self.inner.clone(), self.inner.current.load(Ordering::Relaxed));
         (0..inner.addresses.len()).map(move |step| {
             let index = (first + step) % inner.addresses.len();
             (index, inner.addresses[index].clone())
@@ -59,7 +116,8 @@ impl Servers {
 
     /// This one took a connection.
     pub(crate) fn use_next(&self, index: usize) {
-        self.0.current.store(index, Ordering::Relaxed);
+        self.inner.current.store(index, Ordering::Relaxed);
+        *self.inner.absence.lock() = None;
     }
 }
 
@@ -88,6 +146,23 @@ mod tests {
         servers.clone().use_next(0);
         assert_eq!(hosts(), ["a", "b", "c"], "clones go to the same one");
         assert_eq!(servers.endpoint().uri().host(), Some("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_waits_from_the_first_failure_on_and_then_no_more_until_one_is_back() {
+        let hasty = Servers::parse("http://a:1").unwrap();
+        let patient = hasty.patient(Duration::from_secs(5));
+        assert_eq!((hasty.failed(), patient.failed()), (Away::GiveUp, Away::Wait));
+        tokio::time::advance(Duration::from_millis(4_900)).await;
+        assert_eq!(patient.failed(), Away::Wait, "though it was the other that failed first");
+        assert!(!patient.are_known_away());
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert_eq!(patient.failed(), Away::GiveUp);
+        assert!(patient.are_known_away() && !hasty.are_known_away());
+        tokio::time::advance(FAILED_FOR).await;
+        assert!(!patient.are_known_away(), "it is tried again");
+        hasty.use_next(0);
+        assert_eq!(patient.failed(), Away::Wait, "it has been there meanwhile");
     }
 
     #[test]

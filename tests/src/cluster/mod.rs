@@ -2,7 +2,6 @@
 //! while a server and the leader of the NATS stream are killed in front of whoever looks on; then it is checked that nothing was lost.
 
 mod check;
-mod nginx;
 mod parts;
 mod story;
 

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use courant_auth::Role;
 use courant_natslog::testing::{Cluster, Sync};
 
-use super::nginx::Nginx;
 use crate::bridge::Bridge;
 use crate::grpc::Jobs;
+use crate::ingress::{Ingress, Kind, Upstream};
 use crate::pdf_worker::PdfWorker;
 use crate::server::{Server, Shared};
 use crate::ws::Socket;
@@ -30,7 +30,7 @@ pub(super) struct Parts {
     addresses: Vec<String>,
     _bridges: Vec<Bridge>,
     _workers: Vec<PdfWorker>,
-    nginx: Nginx,
+    nginx: Ingress,
 }
 
 impl Parts {
@@ -56,15 +56,18 @@ impl Parts {
         let of_bridges: Vec<&str> = bridges.iter().map(|bridge| &*bridge.http).collect();
         say("bridges", &of_bridges.join(" "));
         say("workers", &format!("{WORKERS}, each for one document at a time"));
-        let nginx = Nginx::start(port, &of_bridges).await?;
-        say("nginx", &format!("http://{}", nginx.address));
+        let upstreams =
+            |addresses: &[&str]| addresses.iter().map(|address| Upstream::new(address)).collect::<Result<Vec<_>, _>>();
+        let of_servers: Vec<&str> = addresses.iter().map(|address| &**address).collect();
+        let nginx = Ingress::start(Kind::Nginx, port, &upstreams(&of_bridges)?, &upstreams(&of_servers)?).await?;
+        say("nginx", &format!("http://{}", nginx.http));
         let servers = servers.into_iter().map(Some).collect();
         Ok(Self { nats, shared, servers, addresses, _bridges: bridges, _workers: workers, nginx })
     }
 
     /// A link that signs in.
     pub(super) fn console(&self) -> anyhow::Result<String> {
-        Ok(format!("http://{}/#token={}", self.nginx.address, self.shared.token(USER, &[Role::Admin])?))
+        Ok(format!("http://{}/#token={}", self.nginx.http, self.shared.token(USER, &[Role::Admin])?))
     }
 
     /// How the user sends a document.
@@ -80,7 +83,7 @@ impl Parts {
 
     /// The user's WebSocket, through nginx.
     pub(super) async fn socket(&self) -> anyhow::Result<Socket> {
-        let mut socket = Socket::open(&self.nginx.address).await?;
+        let mut socket = Socket::open(&self.nginx.http).await?;
         socket.sign_in(&self.shared.token(USER, &[])?).await?;
         Ok(socket)
     }

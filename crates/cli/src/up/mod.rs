@@ -67,6 +67,9 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     bridge.monitor = monitor.clone();
     let lame_duck = bridge.times.lame_duck;
     let mut parts = Parts::new(shutdown.clone(), lame_duck);
+    let workers = args.workers.map_or_else(default_workers, usize::from);
+    let local: Vec<String> = (1..=workers).map(|number| format!("local-{number}")).collect();
+    let server = server.with_stopping_workers(&local);
     let server = server.with_tls(tls.clone()).with_lame_duck(lame_duck).with_monitor(monitor.clone());
     parts.server(server, grpc);
     parts.bridge(http, bridge);
@@ -74,10 +77,9 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     pdf.register(&monitor);
     let worker_metrics = WorkerMetrics::default();
     worker_metrics.register(&monitor);
-    let workers = args.workers.map_or_else(default_workers, usize::from);
-    for number in 1..=workers {
+    for id in &local {
         let token = source(&secret, "worker", Role::Worker);
-        parts.worker(&endpoint, &format!("local-{number}"), token, &pdf, &worker_metrics);
+        parts.worker(&endpoint, id, token, &pdf, &worker_metrics);
     }
 
     let grpc_shown = if tls.is_some() { endpoint.url.clone() } else { grpc_address.to_string() };

@@ -32,6 +32,10 @@ const STORE_SERVICE: &str = "courant.store";
 
 /// The name in health checks of the log's space: without it nothing can be submitted or changed, but all be read and watched.
 const LOG_SERVICE: &str = "courant.log";
+
+/// The name in health checks of what ends when the server is asked to stop: until then what it says of itself may be waited for,
+/// from then on it serves all the same, and not for long.
+const STAYING_SERVICE: &str = "courant.staying";
 /// How often a log without space is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked at whether the view follows, the loops go on, and the disk has space.
@@ -155,6 +159,11 @@ async fn is_low(folder: &Path) -> bool {
 pub(super) fn disk(folder: &Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(folder).ok()?;
     Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+}
+
+/// Says whether the server has not been asked to stop.
+pub(super) fn announce_staying(monitor: &Monitor, stays: bool) {
+    monitor.health().set(STAYING_SERVICE, stays);
 }
 
 /// Says of all services whether they serve.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use courant_auth::Verifier;
+use courant_joblog::ids::WorkerId;
 use courant_joblog::log::Log;
 use courant_joblog::sqlite::{self, SqliteLog};
 use courant_monitoring::Monitor;
@@ -36,6 +37,8 @@ pub struct Server {
     pub(super) verifier: Verifier,
     pub(super) tls: Option<ServerTls>,
     pub(super) lame_duck: Duration,
+    /// They are stopped when it is.
+    pub(super) stopping_workers: Vec<WorkerId>,
     /// Where KEDA asks how many workers are needed, until it is served.
     pub(super) scaler: Option<TcpListener>,
     pub(super) monitor: Monitor,
@@ -96,6 +99,7 @@ impl Server {
             verifier,
             tls: None,
             lame_duck: Duration::ZERO,
+            stopping_workers: Vec::new(),
             scaler: None,
             monitor: Monitor::new("courant-server", env!("CARGO_PKG_VERSION")),
             stuck_after: STUCK_AFTER,
@@ -105,6 +109,12 @@ impl Server {
     /// How long it goes on serving, but not ready, after it was asked to stop.
     pub fn with_lame_duck(self, lame_duck: Duration) -> Self {
         Self { lame_duck, ..self }
+    }
+
+    /// With workers that are stopped when the server is: it waits until they have handed back what they hold.
+    #[must_use]
+    pub fn with_stopping_workers(self, ids: &[String]) -> Self {
+        Self { stopping_workers: ids.iter().map(|id| WorkerId::new(id.as_str())).collect(), ..self }
     }
 
     /// Answers the external scaler API of KEDA there, without tokens.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::errors::ServeError;
-use super::health::announce;
+use super::health::{announce, announce_staying};
 use super::metrics::ServerMetrics;
 use super::open::Server;
 use super::router::CountedRouter;
@@ -38,6 +38,7 @@ impl Server {
     }
 
     async fn run(mut self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServeError> {
+        announce_staying(&self.monitor, true);
         announce(&self.monitor, true);
         self.monitor.probes().set("drain", None);
         self.monitor.probes().set_started();
@@ -117,18 +118,20 @@ impl Server {
     /// Waits until draining begins, and on while the server says that it is not ready and serves all the same.
     async fn lame_duck(&self, shutdown: &Shutdown) {
         shutdown.draining().await;
+        announce_staying(&self.monitor, false);
         announce(&self.monitor, false);
         self.monitor.probes().set("drain", Some("the server is stopping"));
         tracing::info!(lame_duck = ?self.lame_duck, "not ready any more, and still serving");
         shutdown.lame_duck(self.lame_duck).await;
     }
 
-    /// Asks workers to hand back or finish what they hold, until the grace is over.
+    /// Tells workers that the server stops. Those that stop with it hand back or finish what they hold, until the grace is over;
+    /// the others keep it, and go on when they have another server or this one again.
     async fn hand_back(&self, grace: Instant) {
         self.registry.close();
         let mut applied = self.services.engine.applied();
         let busy = |worker: &WorkerId| self.services.engine.read(|view| view.held_count(worker) > 0);
-        while self.registry.connected().iter().any(busy) {
+        while self.stopping_workers.iter().any(busy) {
             tokio::select! {
                 _ = applied.changed() => {}
                 () = tokio::time::sleep_until(grace) => {
