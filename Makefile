@@ -173,6 +173,10 @@ torture-cluster: build $(DONE)/venv packages ## The same of three servers, two b
 cluster: build $(DONE)/venv packages ## A cluster on this machine, parts of which are killed while it works: NATS, servers, bridges, nginx, workers
 	$(TARGET)/release/cluster
 
+.PHONY: rolling
+rolling: build $(DONE)/venv packages ## Restart every part under load behind nginx or HAProxy, and tell the longest wait; ROUNDS=3, INGRESS=haproxy, EMBEDDED=1
+	$(TARGET)/release/rolling --rounds $(or $(ROUNDS),1) --ingress $(or $(INGRESS),nginx) $(if $(EMBEDDED),--embedded)
+
 .PHONY: test-web
 test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings and the console
 	npm run --prefix bridge/web typecheck

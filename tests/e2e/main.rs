@@ -25,6 +25,7 @@ mod passwords;
 mod people;
 mod progress;
 mod retry;
+mod rolling;
 mod s3;
 mod scans;
 mod servers;

@@ -164,6 +164,9 @@ fn instead(line: &str, rest: &str, first: &str, port: &str, upstreams: &[Upstrea
     if !rest.starts_with('1') {
         return Vec::new();
     }
+    // As the example says for a single server.
+    let alone = first == "server-1" && upstreams.len() == 1;
+    let line = line.split_once(" check ").filter(|_| alone).map_or(line, |(before, _)| before);
     let written = |(index, upstream): (usize, &Upstream)| {
         line.replace(&format!("{first}:{port}"), &upstream.address)
             .replace(first, &format!("{}{}", first.trim_end_matches('1'), index + 1))
@@ -179,13 +182,15 @@ mod tests {
     #[test]
     fn examples_are_replaced_by_what_there_is() {
         let at = |port: u16| Upstream { address: format!("127.0.0.1:{port}"), ready_port: port + 1 };
-        let (bridges, servers) = ([at(1), at(2), at(3)], [at(7)]);
+        let (bridges, servers) = ([at(1), at(2), at(3)], [at(7), at(17)]);
         let nginx = nginx("/tmp", 10, 11, &bridges, &servers);
         assert!(nginx.contains("server 127.0.0.1:3 max_fails=1") && nginx.contains("server 127.0.0.1:7 max_fails=1"));
         assert!(!nginx.contains("bridge-") && !nginx.contains("server server-"), "{nginx}");
         let haproxy = haproxy(10, 11, &bridges, &servers);
         assert!(haproxy.contains("server bridge-3 127.0.0.1:3 check\n"), "{haproxy}");
         assert!(haproxy.contains("server server-1 127.0.0.1:7 proto h2 check check-proto h1 port 8\n"), "{haproxy}");
+        let alone = super::haproxy(10, 11, &bridges, &servers[..1]);
+        assert!(alone.contains("server server-1 127.0.0.1:7 proto h2\n"), "{alone}");
         assert!(!haproxy.contains(":8080") && !haproxy.contains("bind :"), "{haproxy}");
     }
 }

@@ -3,6 +3,7 @@
 mod bearer;
 mod channel_pool;
 pub mod health;
+mod resend;
 mod watches;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tonic::transport::Channel;
 use self::bearer::with_token;
 pub use self::channel_pool::ChannelLease;
 use self::channel_pool::{ChannelPool, MAX_MESSAGE};
+use self::resend::Resend;
 pub use self::watches::Steps;
 use self::watches::Watches;
 use crate::api_error::{ApiError, Code};
@@ -47,9 +49,9 @@ pub struct Server {
     /// Health checks and the few streams that are the bridge's own. It alone does not wait for a server that is away.
     system: Channel,
     /// Calls that answer at once.
-    calls: Channel,
+    calls: Resend,
     /// For uploads and downloads, so that their bytes hold up no other call.
-    transfers: Channel,
+    transfers: Resend,
     /// What users stream, over several connections.
     streams: Arc<ChannelPool>,
     watches: Watches,
@@ -76,8 +78,8 @@ impl Server {
             .initial_connection_window_size(BULK_CONNECTION_WINDOW);
         let tls = config.server_tls.as_ref();
         let system = connector::lazy(&endpoint.clone().connect_timeout(CONNECT), &servers, tls);
-        let calls = connector::lazy(&endpoint, &patient, tls);
-        let transfers = connector::lazy(&bulk, &patient, tls);
+        let calls = Resend::new(connector::lazy(&endpoint, &patient, tls));
+        let transfers = Resend::new(connector::lazy(&bulk, &patient, tls));
         let streams = ChannelPool::new(|| connector::lazy(&bulk, &patient, tls));
         let token = config.server_token.clone();
         let all = endpoint
@@ -108,25 +110,25 @@ impl Server {
     }
 
     /// For calls that answer at once.
-    pub fn jobs(&self) -> JobServiceClient<Channel> {
+    pub fn jobs(&self) -> JobServiceClient<Resend> {
         JobServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    pub fn queue(&self) -> QueueServiceClient<Channel> {
+    pub fn queue(&self) -> QueueServiceClient<Resend> {
         QueueServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For notifications, except their watches.
-    pub fn notifications(&self) -> NotificationServiceClient<Channel> {
+    pub fn notifications(&self) -> NotificationServiceClient<Resend> {
         NotificationServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    pub fn admin(&self) -> AdminServiceClient<Channel> {
+    pub fn admin(&self) -> AdminServiceClient<Resend> {
         AdminServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For who is connected.
-    pub fn presence(&self) -> PresenceServiceClient<Channel> {
+    pub fn presence(&self) -> PresenceServiceClient<Resend> {
         PresenceServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
@@ -146,17 +148,17 @@ impl Server {
     }
 
     /// For documents and results, which go at a client's pace.
-    pub fn bulk(&self) -> JobServiceClient<Channel> {
+    pub fn bulk(&self) -> JobServiceClient<Resend> {
         JobServiceClient::new(self.transfers.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For uploads in pieces, how far they are.
-    pub fn uploads(&self) -> UploadServiceClient<Channel> {
+    pub fn uploads(&self) -> UploadServiceClient<Resend> {
         UploadServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// For the bytes of uploads, which come at a client's pace.
-    pub fn bulk_uploads(&self) -> UploadServiceClient<Channel> {
+    pub fn bulk_uploads(&self) -> UploadServiceClient<Resend> {
         UploadServiceClient::new(self.transfers.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 

@@ -123,7 +123,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         seen??.check(&tally);
     }
     println!("\n{tally}");
-    let clean = tally.is_clean();
+    let clean = tally.is_clean(options.embedded);
     println!(
         "{}",
         if clean { "Nothing was lost, and no answer was an error." } else { "Not everything went well; see above." }

@@ -20,7 +20,7 @@ const WORKERS: usize = 2;
 /// Of servers on NATS; the embedded log has one.
 const SERVERS: usize = 3;
 /// Longer than the ingress takes to see that a part is not ready.
-const LAME_DUCK: &str = "2s";
+const LAME_DUCK: &str = "4s";
 /// After so long without a word a worker's jobs are given to others.
 const LEASE: &str = "5s";
 /// Where no outgoing connection gets its port, so that a part finds its own free when it comes back.
@@ -88,6 +88,8 @@ impl Parts {
         for part in parts.all() {
             parts.run(part).await?;
         }
+        // The ingress was there before them.
+        ready(&parts.ingress.http).await?;
         Ok(parts)
     }
 

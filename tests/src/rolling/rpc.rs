@@ -12,6 +12,8 @@ use super::tally::Wait;
 use crate::documents;
 use crate::grpc::{Jobs, Watch, accepted};
 
+/// Between two documents.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Before a call that failed is repeated.
 const REPEAT_AFTER: Duration = Duration::from_millis(100);
 /// A call that is not answered within this time never is.
@@ -33,6 +35,7 @@ pub(super) async fn work(client: Client) -> anyhow::Result<()> {
         client.tally.submitted(job.job_id.clone());
         follow(&client, &jobs, &job.job_id, cursor).await?;
         until_answered(&client, "GetJob", || jobs.get(&job.job_id)).await?;
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
@@ -74,12 +77,10 @@ where
                 client.tally.waited(Wait::Grpc, began.elapsed(), || what.to_owned());
                 return Ok(answer);
             }
+            Err(status) if status.code() == Code::Unavailable => client.tally.unavailable(),
             Err(status) => {
                 client.tally.failed(format!("{what}: {:?} {}", status.code(), status.message()));
-                ensure!(
-                    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal),
-                    "{what}: {status}"
-                );
+                ensure!(matches!(status.code(), Code::Unknown | Code::Internal), "{what}: {status}");
             }
         }
         ensure!(began.elapsed() < GIVE_UP, "{what}: no answer within {GIVE_UP:?}");

@@ -42,6 +42,8 @@ struct Inner {
     waits: BTreeMap<Wait, Waits>,
     /// What failed, and how often: it was repeated then.
     failures: BTreeMap<String, u64>,
+    /// Calls that were answered with UNAVAILABLE, which clients of gRPC know: try again.
+    unavailable: u64,
     /// Jobs whose submit was answered.
     submitted: BTreeSet<String>,
     violations: Vec<String>,
@@ -69,6 +71,10 @@ impl Tally {
         *self.0.lock().failures.entry(what).or_default() += 1;
     }
 
+    pub(super) fn unavailable(&self) {
+        self.0.lock().unavailable += 1;
+    }
+
     pub(super) fn submitted(&self, job: String) {
         self.0.lock().submitted.insert(job);
     }
@@ -86,10 +92,11 @@ impl Tally {
         self.0.lock().waits.values().map(|waits| waits.longest).max().unwrap_or_default()
     }
 
-    /// Whether all went well: nothing was lost, and no answer was an error.
-    pub(super) fn is_clean(&self) -> bool {
+    /// Whether all went well: nothing was lost, and no answer was an error. Where there is one server, an ingress may say that it
+    /// is away.
+    pub(super) fn is_clean(&self, one_server: bool) -> bool {
         let inner = self.0.lock();
-        inner.violations.is_empty() && inner.failures.is_empty()
+        inner.violations.is_empty() && inner.failures.is_empty() && (one_server || inner.unavailable == 0)
     }
 }
 
@@ -102,6 +109,9 @@ impl fmt::Display for Tally {
             writeln!(f, "| {} | {} | {seconds:.2} s | {} |", wait.name(), waits.count, waits.longest_of)?;
         }
         writeln!(f, "\n{} jobs.", inner.submitted.len())?;
+        if inner.unavailable > 0 {
+            writeln!(f, "{} gRPC calls were told UNAVAILABLE, and repeated.", inner.unavailable)?;
+        }
         for (what, times) in &inner.failures {
             writeln!(f, "FAILED {times} times: {what}")?;
         }
