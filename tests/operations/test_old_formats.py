@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import struct
 import subprocess
+import zlib
 
 import msgpack
 import pytest
@@ -113,18 +114,29 @@ def test_what_a_newer_version_wrote_is_refused_and_left_alone(file, system):
     assert path.read_bytes() == before
 
 
-def test_an_entry_of_a_newer_version_ends_the_start_and_is_left_alone(system):
+@pytest.mark.parametrize("what", ["format", "fields"])
+def test_an_entry_of_a_newer_version_ends_the_start_and_is_left_alone(what, system):
+    """Fields more are a newer version, too: an older program would leave them out when it writes the job again."""
     unpack("data-folder-1", system.folder)
     data = system.folder / "data"
     with sqlite3.connect(data / "log.db") as log:
         revision, record = log.execute("SELECT revision, record FROM entry ORDER BY revision DESC LIMIT 1").fetchone()
-        newer = bytes([99]) + record[1:]
+        newer = bytes([99]) + record[1:] if what == "format" else with_more_fields(record)
         log.execute("UPDATE entry SET record = ? WHERE revision = ?", (newer, revision))
     log.close()
-    started = refused(data)
-    assert f"entry {revision} has format 99, which this version cannot read" in started, started
+    said = refused(data)
+    expected = "has format 99, which this version cannot read" if what == "format" else "array had incorrect length"
+    assert f"entry {revision} " in said and expected in said, said
     with sqlite3.connect(data / "log.db") as log:
         assert log.execute("SELECT record FROM entry WHERE revision = ?", (revision,)).fetchone() == (newer,)
+
+
+def with_more_fields(record):
+    """The same record, whose job has fields that nobody knows."""
+    content = msgpack.unpackb(record[5:], strict_map_key=False)
+    content["Changed"][1] += [None] * 100
+    content = msgpack.packb(content)
+    return record[:1] + struct.pack("<I", zlib.crc32(content)) + content
 
 
 def refused(data):
