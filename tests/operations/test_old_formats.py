@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import struct
 import subprocess
+import tarfile
 import zlib
 
 import msgpack
@@ -20,7 +21,8 @@ FOR_EVER = ("--retention", "forever", "--notification-retention", "100years")
 
 
 def unpack(name, folder):
-    subprocess.run(["tar", "-xJf", FORMATS / f"{name}.tar.xz", "-C", folder], check=True)
+    with tarfile.open(FORMATS / f"{name}.tar.xz") as fixture:
+        fixture.extractall(folder)
     return json.loads((FORMATS / f"{name}.json").read_text())
 
 
