@@ -149,6 +149,7 @@ test-programs:
 	@code=0; \
 	$(MAKE) test-python || code=$$?; \
 	$(MAKE) test-deploy || code=$$?; \
+	$(MAKE) test-operations || code=$$?; \
 	$(MAKE) test-node || code=$$?; \
 	exit $$code
 
@@ -189,6 +190,10 @@ test-python: build $(DONE)/venv $(DONE)/tools packages ## Foreign clients: Pytho
 .PHONY: test-deploy
 test-deploy: build $(DONE)/venv $(DONE)/web-deps $(KUBECTL) packages ## Manifests, units, the scaler of KEDA, the jail within seccomp, --check-config
 	COURANT_BIN=$(abspath $(BIN)) COURANT_KUBECTL=$(abspath $(KUBECTL)) $(VENV)/bin/python -m pytest -q tests/deploy
+
+.PHONY: test-operations
+test-operations: build $(DONE)/venv packages ## Faults that operators meet, played as docs/runbook.md tells them; what operators read
+	COURANT_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/operations
 
 # Not among all tests: it makes a small Debian system.
 .PHONY: test-deb
