@@ -185,7 +185,7 @@ def worker(start, without_workers, folder):
 
 def check(worker, without_workers, *documents):
     for child in ("pdf", "ocr"):
-        layers = worker.wait_for(rf"jail: (.*) child=\"{child}\"")[1]
+        layers = worker.wait_for(rf'child="{child}" layers="([^"]*)"')[1]
         assert " off" not in layers, f"{child}: {layers}"
         for layer in ("namespaces net ipc uts", "no capabilities", "limits", "landlock abi", "seccomp"):
             assert layer in layers, f"{child}: {layers}"

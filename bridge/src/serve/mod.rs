@@ -66,14 +66,14 @@ async fn run_until_stopped(listener: TcpListener, config: Config, shutdown: Shut
     let served = tokio::select! {
         failed = app.supervisor.failed() => Err(failed.into()),
         () = shutdown.ended() => {
-            tracing::warn!(left = app.tasks.len(), "connections closed: shutdown without drain");
+            tracing::info!(left = app.tasks.len(), "connections closed: shutdown without drain");
             Ok(())
         }
         () = serve(listener, &app) => Ok(()),
     };
     stop.cancel();
     if tokio::time::timeout(STOP_TIME, app.supervisor.stopped()).await.is_err() {
-        tracing::warn!("background tasks did not end in {STOP_TIME:?}");
+        tracing::warn!(within = ?STOP_TIME, "background tasks did not end in time");
     }
     served
 }
@@ -98,7 +98,7 @@ async fn serve(listener: TcpListener, app: &Arc<App>) {
     match tokio::time::timeout(times.drain, app.tasks.wait()).await {
         Ok(()) => tracing::info!("drained"),
         Err(_) => {
-            tracing::warn!(left = app.tasks.len(), "connections closed: drain took longer than {:?}", times.drain)
+            tracing::warn!(left = app.tasks.len(), grace = ?times.drain, "connections closed: the drain took too long")
         }
     }
 }

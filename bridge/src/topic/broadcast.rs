@@ -92,7 +92,7 @@ impl Receiver for Broadcast<'_> {
     fn lost(&mut self, error: ApiError, losses: u32) -> ControlFlow<Infallible, Retry> {
         let name = &self.topic.name;
         if error.is(ErrorReason::CursorInvalid) {
-            tracing::warn!(topic = %name, "the server does not know the topic's cursor; starting over");
+            tracing::info!(topic = %name, "the server does not know the topic's cursor; starting over");
             self.gap(GapReason::LogReplaced);
             self.cursor.clear();
         }

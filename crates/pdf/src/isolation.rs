@@ -3,15 +3,12 @@
 //! One child of each kind is started once: kernels and containers differ in what they allow, and a layer that is missing must
 //! not be noticed only after an incident.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::ocr::tesseract::Tesseract;
 use crate::process::std_command;
 use crate::protocol::{ChildTask, JAIL, Request};
 use crate::{OcrChoice, PdfConfig};
-
-/// Words for a child of which nothing could be found out.
-const UNKNOWN: &str = "children of this kind cannot be isolated or started; their documents will fail";
 
 /// Starts them and logs their layers. Blocks for some milliseconds.
 pub(crate) fn log(config: &PdfConfig) {
@@ -26,18 +23,31 @@ pub(crate) fn log(config: &PdfConfig) {
 fn log_one(child: &str, command: std::io::Result<Command>) {
     let output = match command.and_then(|mut command| command.output()) {
         Ok(output) => output,
-        Err(error) => return tracing::error!(child, %error, UNKNOWN),
+        Err(error) => {
+            return tracing::error!(child, %error, "children of this kind cannot be started; their documents will fail");
+        }
     };
     let said = String::from_utf8_lossy(&output.stderr);
     let layers = said.lines().find_map(|line| line.strip_prefix(JAIL));
     match layers {
         Some(layers) if !output.status.success() => {
-            tracing::error!(child, status = ?output.status, said = said.trim(), "{UNKNOWN} ({JAIL}{layers})");
+            cannot_be_isolated(child, &output, layers);
         }
         Some(layers) if ["landlock off", "seccomp off"].iter().any(|part| layers.contains(part)) => {
-            tracing::warn!(child, "this system isolates children only in part: {JAIL}{layers}");
+            tracing::warn!(child, layers, "this system isolates children only in part");
         }
-        Some(layers) => tracing::info!(child, "{JAIL}{layers}"),
-        None => tracing::error!(child, status = ?output.status, said = said.trim(), UNKNOWN),
+        Some(layers) => tracing::info!(child, layers, "children are isolated"),
+        None => cannot_be_isolated(child, &output, ""),
     }
+}
+
+fn cannot_be_isolated(child: &str, output: &Output, layers: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    tracing::error!(
+        child,
+        status = ?output.status,
+        said = said.trim(),
+        layers,
+        "children of this kind cannot be isolated; their documents will fail"
+    );
 }

@@ -27,7 +27,7 @@ pub fn warn_if_too_few_open_files(connections: &[(&'static str, usize)], besides
     tracing::warn!(
         limit,
         needed,
-        "the limit of open files is too low for {}: connections will fail before; raise it (ulimit -Hn, LimitNOFILE=)",
-        flags.join(" and ")
+        flags = flags.join(" and "),
+        "the limit of open files is too low for what these flags allow: raise it (ulimit -Hn, LimitNOFILE=)"
     );
 }

@@ -25,7 +25,7 @@ impl Shutdown {
                 shutdown.drain()
             }
             let name = either(&mut terminate, &mut interrupt).await;
-            tracing::warn!(signal = name, "ending at once");
+            tracing::info!(signal = name, "ending at once");
             shutdown.end();
         });
         Ok(())

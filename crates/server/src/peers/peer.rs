@@ -199,7 +199,7 @@ impl Peers {
             return;
         }
         if name == self.name {
-            tracing::warn!(%name, "another server has this server's name: give each one of its own with --server-name");
+            tracing::error!(%name, "another server has this server's name: give each one of its own with --server-name");
         } else {
             tracing::info!(%name, "another server is there");
         }

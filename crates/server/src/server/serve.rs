@@ -53,7 +53,7 @@ impl Server {
             followed = self.services.engine.follow() => followed.map_err(ServeError::Log),
             failed = background.failed() => Err(failed.into()),
             () = shutdown.ended() => {
-                tracing::warn!("connections were cut: stopped without grace");
+                tracing::info!("connections were cut: stopped without grace");
                 Ok(())
             }
             served = self.serve_and_drain(router, listener, &shutdown) => served,
@@ -66,7 +66,7 @@ impl Server {
             self.services.streams.wait().await;
         };
         if tokio::time::timeout(CLOSE_WITHIN, tasks).await.is_err() {
-            tracing::warn!("background tasks did not end within {CLOSE_WITHIN:?}");
+            tracing::warn!(within = ?CLOSE_WITHIN, "background tasks did not end in time");
         }
         served
     }
@@ -110,7 +110,7 @@ impl Server {
                 served?;
                 tracing::info!("drained: every call has ended");
             }
-            () = drain => tracing::warn!("calls were cut after {:?}", self.services.config.drain_grace),
+            () = drain => tracing::warn!(grace = ?self.services.config.drain_grace, "calls were cut: the drain took too long"),
         }
         Ok(())
     }

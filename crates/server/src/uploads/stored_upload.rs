@@ -133,7 +133,7 @@ async fn descriptor(objects: &Objects, path: &UploadPath) -> Result<Option<Descr
     let Some(bytes) = objects.get(&path.file(DESCRIPTOR)).await? else { return Ok(None) };
     let descriptor = bytes.strip_prefix(&[FORMAT]).and_then(|bytes| Descriptor::decode(bytes).ok());
     if descriptor.is_none() {
-        tracing::error!(upload = path.id(), "the descriptor of an upload cannot be read");
+        tracing::warn!(upload = path.id(), "the descriptor of an upload cannot be read");
     }
     Ok(descriptor)
 }

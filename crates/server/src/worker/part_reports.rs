@@ -94,7 +94,7 @@ async fn handle(
         }
         In::Failed(failed) => {
             let error = failed.error.unwrap_or_default();
-            tracing::warn!(job = %job.id, code = error.code, message = error.message, "a part failed");
+            tracing::info!(job = %job.id, code = error.code, message = error.message, "a part failed");
             end(services, registry, holder, PartEnd::Reported).await;
         }
         In::Succeeded(_) | In::Cancelled(_) | In::Released(_) => {

@@ -200,7 +200,7 @@ impl PushSender {
         let service = delivery.subscription.host();
         let times = self.failing.get(&endpoint).map_or(0, |failing| failing.times) + 1;
         if times >= PATIENCE {
-            tracing::warn!(service, why, "a push service failed too often; the browser must subscribe again");
+            tracing::info!(service, why, "a push service failed too often; the browser must subscribe again");
             return self.forget(notifications, delivery).await;
         }
         let longest = FIRST_WAIT.saturating_mul(1 << times.min(16)).min(LONGEST_WAIT);
