@@ -9,9 +9,8 @@ use std::time::Duration;
 use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::{Config, Flags, Limits};
-use courant_monitoring::MonitoringFlags;
+use courant_monitoring::{MonitoringFlags, TelemetryFlags};
 use courant_runtime::command_line::{self, CheckFlag, Problems};
-use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 use courant_tls::{ClientFiles, ServerFlags};
 
@@ -46,13 +45,12 @@ struct Args {
     #[command(flatten)]
     monitoring: MonitoringFlags,
     #[command(flatten)]
+    telemetry: TelemetryFlags,
+    #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
     #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = Limits::DEFAULT.upload_bytes)]
     max_document_bytes: u64,
-    /// What to log: a level, or levels by module.
-    #[arg(long, env = "COURANT_LOG", default_value = "info")]
-    log: String,
 }
 
 const NAME: &str = "courant-bridge";
@@ -74,7 +72,7 @@ fn main() -> ExitCode {
 /// What would keep it from starting.
 fn check_config(args: Args) -> Problems {
     let mut problems = Problems::default();
-    problems.check("--log", logging::filter(&args.log));
+    args.telemetry.check(&mut problems);
     problems.check("--secret-file", Secret::load(&args.secret_file));
     problems.check("--jwt-keys", args.trust.check());
     problems.check_files(&args.tls.files(), args.tls.load(None));
@@ -96,8 +94,7 @@ impl Args {
 }
 
 fn start(args: Args) -> anyhow::Result<()> {
-    let filter = logging::filter(&args.log)?;
-    courant_runtime::run(filter, Format::Text, async |shutdown| run(args, shutdown).await)
+    args.telemetry.clone().run((NAME, env!("CARGO_PKG_VERSION")), async |shutdown| run(args, shutdown).await)
 }
 
 async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<()> {

@@ -51,7 +51,10 @@ WRONG = [
     (BRIDGE, "--secret-file FOLDER/secret --public-url courant.example", '--public-url "courant.example"'),
     (BRIDGE, "--secret-file FOLDER/secret --allow-origin *", '--allow-origin "*"'),
     (BRIDGE, "--secret-file FOLDER/secret --max-connections 0", "--max-connections must be at least 1"),
-    (BRIDGE, "--secret-file FOLDER/secret --log a=b=c", "--log"),
+    (BRIDGE, "--secret-file FOLDER/secret --log a=b=c", "--log-filter"),
+    (BRIDGE, "--secret-file FOLDER/secret --otlp-endpoint collector:4318", "--otlp-endpoint"),
+    (SERVER, "--log-filter a=b=c", "--log-filter"),
+    (SERVER, "--trace-ratio 2", "--trace-ratio"),
     (WORKER, "", "--token"),
     (WORKER, "--token x --secret-file FOLDER/secret", "--secret-file"),
     (WORKER, "--token-file /no/such/file", "--token-file: cannot read"),
@@ -63,7 +66,7 @@ WRONG = [
     (WORKER, "--token x --server https://here:1 --ca /no/such/file", "--ca: /no/such/file cannot be read"),
     (UP, "--workers 1000", "--workers"),
     (UP, "--max-http-connections 0", "--max-http-connections must be at least 1"),
-    (UP, "--log a=b=c", "--log"),
+    (UP, "--log a=b=c", "--log-filter"),
     (UP, "--data-dir FOLDER/texts", "--data-dir"),
 ]
 

@@ -30,7 +30,7 @@ use crate::app::{App, Peer};
 use crate::events;
 use crate::request::caller::Caller;
 use crate::request::origin::{Origins, PageOrigin};
-use crate::request::{body_timeout, cookie, headers};
+use crate::request::{body_timeout, context, cookie, headers};
 use crate::server::health::Health;
 use crate::ws::handshake::{Choice, Opening};
 use crate::ws::session::Session;
@@ -84,7 +84,8 @@ pub fn router(app: Arc<App>) -> Router {
         None => router,
     };
     let router = router.layer(axum::middleware::from_fn_with_state(app.clone(), uploads::tus));
-    router.layer(axum::middleware::from_fn_with_state(app, refuse_duplicate_headers))
+    let router = router.layer(axum::middleware::from_fn_with_state(app, refuse_duplicate_headers));
+    router.layer(axum::middleware::from_fn(context::identify))
 }
 
 /// Before anything looks at them: headers that must be there once.

@@ -2,6 +2,7 @@
 
 pub mod body_timeout;
 pub mod caller;
+pub mod context;
 pub mod cookie;
 pub mod headers;
 pub mod origin;

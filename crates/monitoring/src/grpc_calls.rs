@@ -1,7 +1,7 @@
 //! Counts the calls of a gRPC server by method and code, with how long they take.
 //!
 //! Methods are those of the compiled descriptors; whatever else is called is `other`. A call lasts until its answer has been
-//! sent whole, or was given up, which counts as cancelled.
+//! sent whole, or was given up, which counts as cancelled. Their log lines and spans name what they belong to.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use courant_runtime::request;
 use courant_runtime::stats::{Counter, Histogram, LATENCIES};
 use http::{HeaderMap, Request, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -21,6 +22,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use crate::grpc_context::TracedCall;
 use crate::samples::Samples;
 
 /// The names of the codes, in the order of their numbers.
@@ -44,6 +46,8 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 const OTHER: &str = "other";
+/// The package of our services.
+const OURS: &str = "courant.v1";
 
 /// What was called. Cloning shares.
 #[derive(Clone, Debug)]
@@ -61,15 +65,17 @@ struct Method {
     name: String,
     /// A call and its answer are one message each. Only then it says something how long it takes.
     is_unary: bool,
+    /// Its answer is one message, and it is ours.
+    begins_traces: bool,
     codes: [Counter; CODES.len()],
     took: Histogram,
     open: AtomicI64,
 }
 
 impl Method {
-    fn new(name: String, is_unary: bool) -> Arc<Self> {
+    fn new(name: String, is_unary: bool, begins_traces: bool) -> Arc<Self> {
         let (codes, took) = (Default::default(), Histogram::of_seconds(LATENCIES));
-        Arc::new(Self { name, is_unary, codes, took, open: AtomicI64::new(0) })
+        Arc::new(Self { name, is_unary, begins_traces, codes, took, open: AtomicI64::new(0) })
     }
 }
 
@@ -83,11 +89,12 @@ impl Default for GrpcCalls {
                 for method in &service.method {
                     let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
                     let is_unary = !method.client_streaming() && !method.server_streaming();
-                    by_path.insert(format!("/{name}"), Method::new(name, is_unary));
+                    let begins_traces = !method.server_streaming() && file.package() == OURS;
+                    by_path.insert(format!("/{name}"), Method::new(name, is_unary, begins_traces));
                 }
             }
         }
-        Self(Arc::new(Methods { by_path, other: Method::new(OTHER.to_owned(), false) }))
+        Self(Arc::new(Methods { by_path, other: Method::new(OTHER.to_owned(), false, false) }))
     }
 }
 
@@ -97,10 +104,13 @@ impl GrpcCalls {
         CountGrpcCalls(self.clone())
     }
 
-    fn begin(&self, path: &str) -> Call {
-        let method = self.0.by_path.get(path).unwrap_or(&self.0.other).clone();
+    fn begin<B>(&self, request: &Request<B>) -> Call {
+        let found = self.0.by_path.get(request.uri().path());
+        let method = found.unwrap_or(&self.0.other).clone();
         method.open.fetch_add(1, Ordering::Relaxed);
-        Call { method, begun: Instant::now(), code: None }
+        let name = found.map(|method| &*method.name);
+        let traced = TracedCall::begin(request.headers(), name, method.begins_traces);
+        Call { method, begun: Instant::now(), code: None, traced }
     }
 
     fn methods(&self) -> Vec<&Method> {
@@ -173,14 +183,16 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut call = self.calls.begin(request.uri().path());
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
+        let mut call = self.calls.begin(&request);
+        let context = call.traced.context.clone();
+        let answer = request::sync_scope(context.clone(), || self.inner.call(request));
+        Box::pin(request::scope(context, async move {
+            let mut answer = answer.await?;
             // An answer without messages has its status here.
             call.take_code(answer.headers());
+            call.traced.answer(answer.headers_mut());
             Ok(answer.map(|inner| Body::new(Counted { inner, call })))
-        })
+        }))
     }
 }
 
@@ -190,6 +202,7 @@ struct Call {
     method: Arc<Method>,
     begun: Instant,
     code: Option<Code>,
+    traced: TracedCall,
 }
 
 impl Call {
@@ -228,6 +241,7 @@ impl HttpBody for Counted {
             && let Some(trailers) = frame.trailers_ref()
         {
             this.call.take_code(trailers);
+            this.call.traced.end(this.call.code.unwrap_or(Code::Unknown));
         }
         polled
     }
@@ -249,13 +263,13 @@ mod tests {
     fn methods_are_those_described_and_all_else_is_one() {
         let calls = GrpcCalls::default();
         for path in ["/courant.v1.JobService/GetJob", "/grpc.health.v1.Health/List"] {
-            let mut call = calls.begin(path);
+            let mut call = calls.begin(&Request::get(path).body(()).unwrap());
             call.code = Some(Code::NotFound);
             drop(call);
             assert_eq!(calls.0.by_path[path].codes[Code::NotFound as usize].get(), 1, "{path}");
         }
         for number in 0..3 {
-            drop(calls.begin(&format!("/made.up.Service/M{number}")));
+            drop(calls.begin(&Request::get(format!("/made.up.Service/M{number}")).body(()).unwrap()));
         }
         assert_eq!(calls.0.other.codes[Code::Cancelled as usize].get(), 3, "given up");
         assert!(calls.methods().iter().all(|method| method.open.load(Ordering::Relaxed) == 0));

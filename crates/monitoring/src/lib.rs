@@ -10,16 +10,19 @@ mod endpoint;
 #[cfg(feature = "flags")]
 mod flags;
 mod grpc_calls;
+mod grpc_context;
 mod health;
 mod monitor;
 mod probes;
 mod process;
 mod samples;
 mod text;
+#[cfg(feature = "flags")]
+mod trace_export;
 
 pub use endpoint::Endpoint;
 #[cfg(feature = "flags")]
-pub use flags::MonitoringFlags;
+pub use flags::{MonitoringFlags, TelemetryFlags};
 pub use grpc_calls::{CallCounting, CountGrpcCalls, GrpcCalls};
 pub use health::{HealthBoard, HealthService};
 pub use monitor::Monitor;

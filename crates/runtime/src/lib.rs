@@ -11,11 +11,13 @@ mod hex;
 pub mod logging;
 mod notify;
 mod open_files;
+pub mod request;
 mod signals;
 mod start;
 pub mod stats;
 pub mod supervisor;
 mod ticks;
+pub mod traces;
 
 pub use backoff::{Backoff, doubled, jitter};
 pub use drain::Shutdown;

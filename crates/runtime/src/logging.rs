@@ -9,26 +9,35 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use tracing::field::Field;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::request::{self, Context};
 
 /// Between two lines about the same trouble.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "command-line", derive(clap::ValueEnum))]
 pub enum Format {
+    #[default]
     Text,
-    /// For people, with the fields of spans at the end.
-    Compact,
-    /// One JSON object a line. JSON escapes by itself.
+    /// One JSON object per line
+    // JSON escapes by itself.
     Json,
 }
 
-/// A value of `--log` that is no filter.
+/// A value of `--log-filter` that is no filter.
 #[derive(Debug, thiserror::Error)]
-#[error("--log {text:?} is not a filter ({cause}); write a level, or levels by module: warn,courant_server=debug")]
+#[error(
+    "--log-filter {text:?} is not a filter ({cause}); write a level, or levels by module: warn,courant_server=debug"
+)]
 pub struct FilterError {
     text: String,
     cause: ParseError,
@@ -42,9 +51,9 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
 /// The NATS client logs each try to connect; what matters of that is logged by the log on NATS.
 const BY_DEFAULT: &str = "info,async_nats=warn";
 
-/// The same from an environment variable; `info` where it is missing or no filter.
-pub fn filter_from_env(variable: &str) -> EnvFilter {
-    EnvFilter::try_from_env(variable).unwrap_or_else(|_| EnvFilter::new(BY_DEFAULT))
+/// What `RUST_LOG` says; `info` where it is missing or no filter.
+pub fn default_filter() -> EnvFilter {
+    EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| EnvFilter::new(BY_DEFAULT))
 }
 
 /// Starts logging for the rest of the process.
@@ -52,9 +61,12 @@ pub(crate) fn start(filter: EnvFilter, format: Format) {
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
-        Format::Text => lines.fmt_fields(debug_fn(write_field).delimited(" ")).init(),
-        Format::Compact => lines.compact().fmt_fields(debug_fn(write_field).delimited(" ")).init(),
-        Format::Json => lines.json().init(),
+        Format::Text => lines
+            .compact()
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .map_event_format(|line| WithContext::text(line.with_ansi(colours)))
+            .init(),
+        Format::Json => lines.json().map_event_format(WithContext::json).init(),
     }
 }
 
@@ -74,6 +86,62 @@ impl Occasional {
         }
         self.last = Some(Instant::now());
         line(std::mem::take(&mut self.left_out));
+    }
+}
+
+/// Lines with what the work at hand belongs to: `request`, `job` and `trace`, where that is known.
+struct WithContext<F> {
+    inner: F,
+    format: Format,
+}
+
+impl<F> WithContext<F> {
+    fn text(inner: F) -> Self {
+        Self { inner, format: Format::Text }
+    }
+
+    fn json(inner: F) -> Self {
+        Self { inner, format: Format::Json }
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for WithContext<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, of: &FmtContext<'_, S, N>, mut into: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let fields = request::with_current(|context| self.fields(context, event)).unwrap_or_default();
+        if fields.is_empty() {
+            return self.inner.format_event(of, into, event);
+        }
+        let mut line = String::new();
+        self.inner.format_event(of, Writer::new(&mut line), event)?;
+        let line = line.trim_end_matches('\n');
+        match self.format {
+            Format::Text => writeln!(into, "{line}{fields}"),
+            Format::Json => writeln!(into, "{}{fields}}}", line.strip_suffix('}').unwrap_or(line)),
+        }
+    }
+}
+
+impl<F> WithContext<F> {
+    /// What the line has at its end: those that it does not have by itself. None of them needs escaping.
+    fn fields(&self, context: &Context, event: &Event<'_>) -> String {
+        let own_job = event.metadata().fields().field("job").is_some();
+        let trace = context.trace.map(|trace| trace.trace_id().to_string());
+        let job = context.job.as_deref().filter(|_| !own_job);
+        let mut fields = String::new();
+        for (name, value) in [("job", job), ("request", context.request.as_deref()), ("trace", trace.as_deref())] {
+            let Some(value) = value else { continue };
+            // Writing to a string does not fail.
+            let _ = match self.format {
+                Format::Text => write!(fields, " {name}={value}"),
+                Format::Json => write!(fields, ",\"{name}\":\"{value}\""),
+            };
+        }
+        fields
     }
 }
 
@@ -148,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_refused_with_an_example() {
         let refused = filter("a=b=c").unwrap_err().to_string();
-        assert!(refused.contains("--log \"a=b=c\" is not a filter") && refused.contains("warn,"), "{refused}");
+        assert!(refused.contains("--log-filter \"a=b=c\" is not a filter") && refused.contains("warn,"), "{refused}");
         assert!(filter("warn,courant_server=debug").is_ok());
     }
 
@@ -173,5 +241,44 @@ mod tests {
         for kept in [r"said a\n2026", r"\u{1b}[2J", r"by=a\n2026", "count=7", "é"] {
             assert!(text.contains(kept), "{kept}: {text}");
         }
+    }
+
+    fn written(format: Format, write: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let out = sink.clone();
+        let lines = tracing_subscriber::fmt().with_writer(move || out.clone()).with_ansi(false);
+        match format {
+            Format::Text => {
+                let lines = lines.compact().fmt_fields(debug_fn(write_field).delimited(" "));
+                tracing::subscriber::with_default(lines.map_event_format(WithContext::text).finish(), write);
+            }
+            Format::Json => {
+                tracing::subscriber::with_default(lines.json().map_event_format(WithContext::json).finish(), write);
+            }
+        }
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_says_what_it_belongs_to() {
+        let context = Context { request: Some("r-1".into()), job: Some("J".into()), trace: None };
+        let both = || {
+            request::sync_scope(context, || {
+                tracing::info!(count = 7, "one");
+                tracing::info!(job = "K", "two");
+            });
+            tracing::info!("three");
+        };
+        let text = written(Format::Text, both.clone());
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with("one count=7 job=J request=r-1"), "{text}");
+        assert!(lines[1].ends_with("two job=K request=r-1"), "{text}");
+        assert!(lines[2].ends_with("three"), "{text}");
+        let json = written(Format::Json, both);
+        let lines: Vec<&str> = json.lines().collect();
+        assert!(lines[0].ends_with(r#","job":"J","request":"r-1"}"#), "{json}");
+        assert!(lines[1].contains(r#""job":"K""#) && lines[1].ends_with(r#","request":"r-1"}"#), "{json}");
+        assert!(lines[2].ends_with("}") && !lines[2].contains("request"), "{json}");
     }
 }

@@ -11,9 +11,8 @@ use clap::Parser;
 use courant_auth::{Secret, Trust, Verifier};
 #[cfg(feature = "nats")]
 use courant_joblog::log::ReadError;
-use courant_monitoring::{Monitor, MonitoringFlags};
+use courant_monitoring::{Monitor, MonitoringFlags, TelemetryFlags};
 use courant_runtime::command_line::{self, CheckFlag, Problems};
-use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 #[cfg(feature = "nats")]
 use courant_server::StartError;
@@ -53,6 +52,8 @@ struct Flags {
     #[command(flatten)]
     monitoring: MonitoringFlags,
     #[command(flatten)]
+    telemetry: TelemetryFlags,
+    #[command(flatten)]
     config: Config,
     #[cfg(feature = "nats")]
     #[command(flatten)]
@@ -74,8 +75,11 @@ fn main() -> ExitCode {
     if flags.check.check_config {
         return check_config(&flags).report(NAME);
     }
-    let filter = logging::filter_from_env("RUST_LOG");
-    exit_code(NAME, courant_runtime::run(filter, Format::Text, async |shutdown| run(flags, shutdown).await))
+    exit_code(NAME, start(flags))
+}
+
+fn start(flags: Flags) -> anyhow::Result<()> {
+    flags.telemetry.clone().run((NAME, env!("CARGO_PKG_VERSION")), async |shutdown| run(flags, shutdown).await)
 }
 
 /// What would keep it from starting.
@@ -89,6 +93,7 @@ fn check_config(flags: &Flags) -> Problems {
         flags.tls.load(flags.tls_client_ca.clone()),
     );
     problems.check("--jwt-keys", flags.trust.check());
+    flags.telemetry.check(&mut problems);
     #[cfg(feature = "nats")]
     check::check_nats(&flags.nats, &mut problems);
     problems

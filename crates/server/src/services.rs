@@ -7,6 +7,7 @@ use courant_engine::{self as engine, Engine, watch};
 use courant_joblog::event::AttemptCharge;
 use courant_joblog::job::JobError;
 use courant_joblog::log::{Log, ReadError};
+use courant_runtime::request;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -87,7 +88,7 @@ impl Services {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        match self.detached.spawn(work).await {
+        match self.detached.spawn(request::kept(work)).await {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Err(Error::Draining),

@@ -13,7 +13,7 @@ pub use self::operate::{WatchFlags, WorkerIds};
 pub use self::transfer::Backup;
 #[cfg(feature = "nats")]
 pub use self::transfer::{BeginEpoch, Migrate};
-pub use self::up::{LogFormat, Up};
+pub use self::up::Up;
 
 /// Live document jobs: submit a PDF, watch it being processed, get the result.
 #[derive(Parser)]

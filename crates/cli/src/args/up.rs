@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use courant_monitoring::TelemetryFlags;
 use courant_runtime::command_line::CheckFlag;
 
 #[derive(Args)]
@@ -64,23 +65,5 @@ pub struct Up {
     pub monitoring: courant_monitoring::MonitoringFlags,
 
     #[command(flatten)]
-    pub log: Log,
-}
-
-#[derive(Args, Clone)]
-pub struct Log {
-    /// How log lines look on standard error
-    #[arg(long, env = "COURANT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-
-    /// What is logged: error, warn, info, debug or trace, also per module (warn,courant_server=debug)
-    #[arg(long = "log", env = "COURANT_LOG", default_value = "info", value_name = "FILTER")]
-    pub log_filter: String,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    /// One JSON object per line
-    Json,
+    pub telemetry: TelemetryFlags,
 }

@@ -3,7 +3,6 @@
 use courant_auth::{Secret, Verifier};
 use courant_pdf::ChildCommand;
 use courant_runtime::command_line::Problems;
-use courant_runtime::logging;
 use courant_server::check;
 
 use super::ServerEndpoint;
@@ -14,7 +13,7 @@ pub fn check_config(args: &Up) -> Result<Problems, Failure> {
     let mut problems = Problems::default();
     check::check(&args.server, &mut problems);
     check::check_secret("--data-dir", &args.server.data_dir.join("secret"), &args.server.data_dir, &mut problems);
-    problems.check("--log", logging::filter(&args.log.log_filter));
+    args.telemetry.check(&mut problems);
     problems.check("--jwt-keys", args.trust.check());
     let client_ca = ("--tls-client-ca", args.tls_client_ca.as_deref());
     problems

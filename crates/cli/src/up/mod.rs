@@ -17,14 +17,13 @@ use std::time::Duration;
 use courant_auth::{Role, Secret, Signer, Verifier};
 use courant_monitoring::{Endpoint, Monitor};
 use courant_pdf::{ChildCommand, PdfWorker};
-use courant_runtime::logging::{self, Format};
 use courant_runtime::{Shutdown, listen, notify_ready};
 use courant_server::Server;
 use courant_tls::ServerTls;
 use courant_worker::WorkerMetrics;
 
 use self::parts::{Parts, ServerEndpoint};
-use crate::args::{LogFormat, Up};
+use crate::args::Up;
 use crate::failure::Failure;
 use crate::home::{Home, RunningService, RunningTls, user_name};
 
@@ -36,12 +35,7 @@ pub fn run(args: Up) -> Result<ExitCode, Failure> {
     if args.check.check_config {
         return Ok(check::check_config(&args)?.report("courant"));
     }
-    let filter = logging::filter(&args.log.log_filter)?;
-    let format = match args.log.log_format {
-        LogFormat::Text => Format::Compact,
-        LogFormat::Json => Format::Json,
-    };
-    courant_runtime::run(filter, format, async |shutdown| run_parts(args, shutdown).await)
+    args.telemetry.clone().run(("courant", env!("CARGO_PKG_VERSION")), async |shutdown| run_parts(args, shutdown).await)
 }
 
 async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {

@@ -9,11 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use courant_auth::{Role, Secret, Signer};
-use courant_monitoring::{Monitor, MonitoringFlags};
+use courant_monitoring::{Monitor, MonitoringFlags, TelemetryFlags};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
 use courant_runtime::command_line::{self, CheckFlag, Problems};
-use courant_runtime::logging::{self, Format};
 use courant_runtime::supervisor::Supervisor;
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 use courant_tls::ClientFlags;
@@ -96,6 +95,8 @@ struct Options {
     #[command(flatten)]
     monitoring: MonitoringFlags,
     #[command(flatten)]
+    telemetry: TelemetryFlags,
+    #[command(flatten)]
     pdf: PdfOptions,
 }
 
@@ -134,14 +135,17 @@ fn main() -> ExitCode {
     if cli.options.check.check_config {
         return check_config(&cli.options).report(NAME);
     }
-    let filter = logging::filter_from_env("COURANT_LOG");
-    let worked = courant_runtime::run(filter, Format::Text, async |shutdown| work(cli.options, shutdown).await);
-    exit_code(NAME, worked)
+    exit_code(NAME, start(cli.options))
+}
+
+fn start(options: Options) -> anyhow::Result<()> {
+    options.telemetry.clone().run((NAME, env!("CARGO_PKG_VERSION")), async |shutdown| work(options, shutdown).await)
 }
 
 /// What would keep it from starting. A child is started once, as at every start.
 fn check_config(options: &Options) -> Problems {
     let mut problems = Problems::default();
+    options.telemetry.check(&mut problems);
     let worker_id = options.worker_id.clone().unwrap_or_else(host_name);
     let token = problems.check_files(&options.access.files(), token_source(&options.access, &worker_id));
     let tls = problems.check_files(&options.tls.files(), options.tls.load_for(&options.server));

@@ -3,6 +3,7 @@
 
 mod generate;
 mod problems;
+mod short_names;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -30,7 +31,8 @@ pub fn parse<P: Parser>() -> P {
     if given.next().is_some_and(|first| first == GENERATE) {
         std::process::exit(generate_into::<P>(given.next()));
     }
-    P::parse()
+    let matches = short_names::with_short_names(P::command()).get_matches();
+    P::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// The exit code.
@@ -39,7 +41,7 @@ fn generate_into<P: Parser>(folder: Option<OsString>) -> i32 {
         eprintln!("{GENERATE} needs the folder to write manual pages and completions to");
         return 2;
     };
-    match generate::write(P::command(), Path::new(&folder)) {
+    match generate::write(short_names::with_short_names(P::command()), Path::new(&folder)) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("{GENERATE} {}: {error}", folder.display());

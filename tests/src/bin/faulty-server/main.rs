@@ -68,7 +68,7 @@ struct Flags {
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
-    courant_runtime::run(logging::filter_from_env("RUST_LOG"), logging::Format::Text, async move |shutdown| {
+    courant_runtime::run(logging::default_filter(), logging::Format::Text, async move |shutdown| {
         serve(flags, shutdown).await
     })
 }
