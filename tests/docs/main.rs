@@ -1,5 +1,7 @@
 //! What the documents say is checked against what is there.
 
+mod logs;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
