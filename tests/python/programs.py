@@ -53,7 +53,7 @@ class Program:
             text=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
-        self.metrics = self.says("metrics=")
+        self.metrics = self.says_field("metrics") if "json" in flags else self.says("metrics=")
 
     def _read(self):
         for line in self.process.stderr:
@@ -67,6 +67,16 @@ class Program:
             return next((line.split(key)[1].split()[0] for line in list(self.lines) if key in line), None)
 
         return until(f"{self.name} to log {key}", found)
+
+    def says_field(self, name):
+        """The value of this field in its log, whose lines are JSON, as soon as it is there."""
+
+        def found():
+            assert self.process.poll() is None, self.lines
+            fields = (json.loads(line)["fields"] for line in list(self.lines))
+            return next((fields[name] for fields in fields if name in fields), None)
+
+        return until(f"{self.name} to log {name}", found)
 
     def get(self, path, **headers):
         return fetch(f"http://{self.metrics}{path}", **headers)

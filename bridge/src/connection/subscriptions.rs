@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use courant_auth::Identity;
 use courant_proto::v1::ErrorReason;
+use courant_runtime::request::{self, Context};
+use courant_runtime::traces::Span;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
@@ -73,12 +75,14 @@ impl Subscriptions {
         self.topics.len()
     }
 
-    /// Begins to subscribe, if the user may follow one more topic. A former subscription to the topic ends.
+    /// Begins to subscribe, if the user may follow one more topic. A former subscription to the topic ends. The span ends when
+    /// the subscription is live.
     pub fn add(
         &mut self,
         topics: &Arc<Topics>,
         subscriber: Arc<Subscriber>,
         request: SubscribeRequest,
+        span: Span,
     ) -> Result<(), ApiError> {
         let (topic, command) = (request.topic.clone(), request.id);
         self.remove(&topic);
@@ -91,7 +95,10 @@ impl Subscriptions {
             // Never closed, so this is always a turn.
             let _turn = replays.acquire_owned().await;
             let subscriber = entering.id;
-            SubscribeResult { topic: name, subscriber, result: topics.subscribe(entering, request).await }
+            let context = Context { trace: span.context(), ..Context::default() };
+            let result = request::scope(context, topics.subscribe(entering, request)).await;
+            drop(span);
+            SubscribeResult { topic: name, subscriber, result }
         });
         self.topics.insert(topic, Entry { subscriber, task: Some(task), subscription: None, command, _share: share });
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use courant_auth::{Identity, TokenError};
+use courant_runtime::traces::Span;
 use http::request::Parts;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -127,7 +128,7 @@ impl EventsSession {
                 access: JobAccess::of(&caller.identity),
             };
             let subscriber = Subscriber::new(self.outbox.clone());
-            self.subscriptions.add(&self.app.topics, subscriber, request).inspect_err(|_| {
+            self.subscriptions.add(&self.app.topics, subscriber, request, Span::default()).inspect_err(|_| {
                 self.app.permits.refused(Limit::TopicsPerUser, Some(user.name()), address);
             })?;
         }

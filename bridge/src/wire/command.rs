@@ -68,6 +68,9 @@ pub struct Subscribe {
     /// Instead of `topic`, `after` and `minIntervalMs`: 1 to `limits.maxSubscriptions` topics. Each is answered by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<SubscribeTopic>>,
+    /// The span of the client that this is a part of (W3C Trace Context): `00-` and so on. One that is none is as if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// One of several topics to follow.
@@ -109,14 +112,14 @@ pub struct SubscribeAdmin {
 
 impl From<SubscribeAdmin> for Subscribe {
     fn from(SubscribeAdmin { after, min_interval_ms }: SubscribeAdmin) -> Self {
-        Self { topic: Some(ADMIN.to_owned()), after, min_interval_ms, topics: None }
+        Self { topic: Some(ADMIN.to_owned()), after, min_interval_ms, topics: None, traceparent: None }
     }
 }
 
 impl Subscribe {
     /// The topics to follow, `most` at most. None is there twice: each has one answer.
     pub fn into_topics(self, most: usize) -> Result<Vec<SubscribeTopic>, InvalidField> {
-        let Self { topic, after, min_interval_ms, topics } = self;
+        let Self { topic, after, min_interval_ms, topics, traceparent: _ } = self;
         match (topic, topics) {
             (Some(topic), None) => Ok(vec![SubscribeTopic { topic, after, min_interval_ms }]),
             (None, Some(topics)) => {

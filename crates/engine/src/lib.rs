@@ -32,6 +32,7 @@ pub mod reservation;
 pub mod retry;
 mod rfc3339;
 pub mod snapshot;
+pub mod spans;
 pub mod stats;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Lowest first: each imports from those above its line in this list alone.
 const LAYERS: [&str; 12] = [
     // What needs nothing of this crate.
-    "clock cursor rfc3339 stats",
+    "clock cursor rfc3339 spans stats",
     // What the log says, in memory: jobs, queues, lists.
     "filter view",
     "config projection",

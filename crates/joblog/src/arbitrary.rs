@@ -10,7 +10,7 @@ use proptest::sample::select;
 use crate::apply::apply;
 use crate::event::{AttemptCharge, Change, Event, Submission};
 use crate::ids::{BatchId, RequestId, Timestamp, WorkerId};
-use crate::job::{Format, Job, JobError, Lane, Page, Zone, ZoneKind, ZoneStatus};
+use crate::job::{Format, Job, JobError, Lane, Page, Whereabouts, Zone, ZoneKind, ZoneStatus};
 use crate::samples;
 
 /// A change before it is known which job it meets.
@@ -119,7 +119,7 @@ prop_compose! {
         labels in proptest::collection::btree_map(text(), text(), 0..3),
         formats in vec(format(), 0..6),
         max_attempts in prop_oneof![0u32..5, any::<u32>()],
-        folder in proptest::option::of(text()),
+        (folder, traceparent) in (proptest::option::of(text()), proptest::option::of(text())),
     ) -> Submission {
         let labels: BTreeMap<String, String> = labels;
         Submission {
@@ -129,7 +129,7 @@ prop_compose! {
             labels,
             formats,
             max_attempts,
-            folder: folder.map(Into::into),
+            whereabouts: Whereabouts { folder: folder.map(Into::into), traceparent: traceparent.map(Into::into) },
             ..samples::submission(&id, &owner)
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, JobId, Owner, RequestId, Timestamp, WorkerId};
-use crate::job::{Document, Format, JobError, Lane, Page};
+use crate::job::{Document, Format, JobError, Lane, Page, Whereabouts};
 
 /// One change and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ pub struct Submission {
     /// Where the document's password lies, sealed. Never the password.
     #[serde(default)]
     pub password: Option<Box<str>>,
-    /// See [`Job::folder`](crate::job::Job::folder). Left out where it is not set: older programs read such records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder: Option<Box<str>>,
+    /// See [`Job::whereabouts`](crate::job::Job::whereabouts).
+    #[serde(default, rename = "folder", skip_serializing_if = "Whereabouts::is_empty")]
+    pub whereabouts: Whereabouts,
 }

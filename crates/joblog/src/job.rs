@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, WorkerId};
+pub use crate::whereabouts::Whereabouts;
 
 /// How many past attempts a job remembers.
 pub const KEPT_ATTEMPTS: usize = 20;
@@ -85,11 +86,9 @@ pub struct Job {
     /// How long the last attempt ran, in milliseconds, once it ended: by [`Event::ran_ms`](crate::event::Event::ran_ms).
     #[serde(default)]
     pub ran_ms: Option<u64>,
-    /// The folder of its files in an object store that several servers share: random, set by the server that takes the job in.
-    /// So a server that is slow to remove a job's files never takes those of a job that was made again under the same id.
-    /// `None` where one server has the store for itself; not written then, so that older programs read such records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder: Option<Box<str>>,
+    /// Where its files and its trace are. Not written where there is nothing in it, so that older programs read such records.
+    #[serde(default, rename = "folder", skip_serializing_if = "Whereabouts::is_empty")]
+    pub whereabouts: Whereabouts,
 }
 
 impl Job {

@@ -30,6 +30,7 @@ pub mod recent;
 pub mod source;
 pub mod sqlite;
 pub mod tally;
+mod whereabouts;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod append_rate;

@@ -12,6 +12,7 @@ use ulid::{ULID_LEN, Ulid};
 use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, WorkerId};
 use crate::job::{
     Attempt, Document, Export, ExportState, Format, Job, JobError, Lane, PageRange, Pages, Progress, Stage, State,
+    Whereabouts,
 };
 
 /// Not counted references: of a million jobs the counters alone took 16 MiB, and a copy of some 350 bytes is as quick as a look
@@ -100,8 +101,10 @@ macro_rules! ids {
 fields!(Job:
     id, owner, document, batch, request, kind, lane, labels, formats, state, attempt, max_attempts,
     attempts_without_progress, worker, progress, pages, zones, exports, warnings, error, attempts, created, queued, started,
-    attempt_started, ended, not_before, cancelled_by, batch_size, cancel_unwatched_ms, password, ran_ms, folder
+    attempt_started, ended, not_before, cancelled_by, batch_size, cancel_unwatched_ms, password, ran_ms,
+    whereabouts
 );
+fields!(Whereabouts: folder, traceparent);
 fields!(Document: id, name, bytes, sha256);
 fields!(Progress: percent, stage, operation, units_done, units_total);
 fields!(Pages: total, done, expected);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::apply::apply;
 use crate::event::{Change, Event, Submission};
 use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Revision, Timestamp, WorkerId};
-use crate::job::{Document, Format, Job, JobError, Lane, Page, Zone, ZoneKind, ZoneStatus};
+use crate::job::{Document, Format, Job, JobError, Lane, Page, Whereabouts, Zone, ZoneKind, ZoneStatus};
 use crate::log::Append;
 
 /// What a submit of this job says: JSON and plain text, at most 3 attempts without progress.
@@ -21,7 +21,7 @@ pub fn submission(id: &str, owner: &str) -> Submission {
         batch_size: Some(2),
         cancel_unwatched_ms: Some(60_000),
         password: Some("password-1".into()),
-        folder: Some("folder-1".into()),
+        whereabouts: Whereabouts { folder: Some("folder-1".into()), traceparent: None },
         ..minimal_submission(id, owner)
     }
 }
@@ -48,7 +48,7 @@ pub fn minimal_submission(id: &str, owner: &str) -> Submission {
         batch_size: None,
         cancel_unwatched_ms: None,
         password: None,
-        folder: None,
+        whereabouts: Whereabouts::default(),
     }
 }
 

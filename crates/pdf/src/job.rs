@@ -4,6 +4,7 @@
 //! [`export`](crate::export)'s. Being dropped is how it is cancelled: that kills the children and removes the files. A handler
 //! returns only when the children are gone.
 
+mod child_spans;
 mod extract;
 mod lane;
 mod offer;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use courant_monitoring::Monitor;
-use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait};
+use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait, within};
 use tokio::sync::Notify;
 
 use crate::PdfConfig;
@@ -131,8 +132,10 @@ impl Job<'_> {
         let password = self.password().await?;
         let pages = self.extraction(&store, finished, password, None).run().await?;
         progress.merging(pages);
+        let merging = self.task.span("merge");
         let pages = store.pages(pages).await?;
         let warnings = self.merge(pages.clone()).await?;
+        drop(merging);
         self.export(&store, pages, &warnings.sentences(), &mut progress).await?;
         Ok(Outcome { warnings: warnings.unreported() })
     }
@@ -233,13 +236,18 @@ impl Job<'_> {
         for (done, &wire) in formats.iter().enumerate() {
             let Some(format) = Format::from_wire(wire) else { continue };
             progress.exporting(format, done, formats.len());
+            let mut span = self.task.span("export");
+            span.set("courant.format", format.artifact());
             self.task.export_started(wire).await?;
-            match self.export_one(store, pages.clone(), warnings, format, wire).await {
+            match within(&span, self.export_one(store, pages.clone(), warnings, format, wire)).await {
                 Ok(()) => self.task.export_completed(wire).await?,
                 Err(Failure::Call(courant_worker::CallError::Stopped)) => {
                     return Err(courant_worker::CallError::Stopped.into());
                 }
-                Err(failure) => self.task.export_failed(wire, failure.into()).await?,
+                Err(failure) => {
+                    span.fail(failure.to_string());
+                    self.task.export_failed(wire, failure.into()).await?;
+                }
             }
         }
         progress.exported(formats.len());

@@ -27,6 +27,7 @@ use tonic::{Code, Request, Status};
 use crate::attempt::{Attempt, Stop};
 use crate::config::TokenSource;
 use crate::task::{CallError, Source};
+use courant_runtime::request::{self, Context, TRACEPARENT};
 use courant_runtime::{Backoff, hex};
 
 /// How much is sent at once.
@@ -36,7 +37,7 @@ const AHEAD: usize = 4;
 
 pub(crate) type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
 
-/// Puts the token on every call.
+/// Puts the token on every call, and the span that it is a part of.
 #[derive(Clone)]
 pub(crate) struct Bearer(pub(crate) TokenSource);
 
@@ -45,6 +46,10 @@ impl Interceptor for Bearer {
         let value = format!("Bearer {}", (self.0)());
         let value = value.parse().map_err(|_| Status::unauthenticated("the token has characters no token has"))?;
         request.metadata_mut().insert("authorization", value);
+        let trace = request::with_current(Context::traceparent).flatten();
+        if let Some(trace) = trace.and_then(|trace| trace.parse().ok()) {
+            request.metadata_mut().insert(TRACEPARENT, trace);
+        }
         Ok(request)
     }
 }

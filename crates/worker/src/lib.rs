@@ -60,6 +60,7 @@ mod session;
 mod split;
 mod status;
 mod task;
+mod trace;
 mod turns;
 mod worker;
 
@@ -67,9 +68,12 @@ pub use async_trait::async_trait;
 pub use config::{Config, ConfigError, TokenSource};
 pub use courant_monitoring::Monitor;
 pub use courant_proto::v1::{BoundingBox, Page, ResultFormat, Stage, Zone, ZoneKind, ZoneStatus};
+/// Something that takes time, in the trace of a job ([`Task::span`]).
+pub use courant_runtime::traces::Span;
 pub use handler::{Handler, Outcome, TaskError};
 pub use metrics::{WorkerMetrics, follow_status};
 pub use split::{Split, SplitEvent};
 pub use status::{Status, StatusBoard};
 pub use task::{Artifact, CallError, FinishedPage, Source, Task};
+pub use trace::within;
 pub use worker::{Error, run};

@@ -12,11 +12,12 @@ use courant_proto::v1::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::TaskError;
 use crate::attempt::Attempt;
 use crate::calls::Calls;
 use crate::outbox::Slot;
 use crate::split::Split;
+use crate::trace::{self, AttemptTrace};
+use crate::{Span, TaskError};
 
 /// The largest report that is sent. Servers take messages of up to 4 MiB.
 const MAX_REPORT_BYTES: usize = 3 << 20;
@@ -32,6 +33,7 @@ pub struct Task {
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) calls: Calls,
     pub(crate) artifacts: ArtifactLimits,
+    pub(crate) trace: Arc<AttemptTrace>,
 }
 
 /// The largest artifacts that the server takes, in bytes.
@@ -220,7 +222,31 @@ impl Task {
     /// is away, for [`Config::patience`](crate::Config::patience).
     pub async fn read_document(&self, path: &Path) -> Result<(), CallError> {
         let promised = (self.assignment.document_bytes, self.document_sha256());
-        self.calls.read_document(&self.attempt, path, promised).await
+        self.in_span("read document", self.calls.read_document(&self.attempt, path, promised)).await
+    }
+
+    /// A step of the work, in the trace of the job: from now until it is dropped. `name`: one of few. Nothing where that trace is
+    /// not recorded; the first 1,000 of an attempt are kept.
+    pub fn span(&self, name: &'static str) -> Span {
+        self.trace.step(name)
+    }
+
+    /// The same as a part of another step.
+    pub fn span_within(&self, step: &Span, name: &'static str) -> Span {
+        self.trace.step_within(step.context(), name)
+    }
+
+    async fn in_span<T>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let mut span = self.span(name);
+        let result = trace::within(&span, call).await;
+        if let Err(error) = &result {
+            span.fail(error.to_string());
+        }
+        result
     }
 
     /// The password the job carries for its document; `None` if it carries none. Keep it out of logs, command lines and
@@ -235,7 +261,9 @@ impl Task {
     /// Stores something made from the document; durable when this returns. `name`: 1 to 128 of `[a-z0-9._-]` in at
     /// most two parts divided by `/`.
     pub async fn write_artifact(&self, name: &str, source: impl Into<Source>) -> Result<Artifact, CallError> {
-        let stored = self.calls.write_artifact(&self.attempt, name, &source.into()).await?;
+        let source = source.into();
+        let call = self.calls.write_artifact(&self.attempt, name, &source);
+        let stored = self.in_span("write artifact", call).await?;
         Ok(Artifact { bytes: stored.size_bytes.max(0).unsigned_abs(), sha256: stored.sha256 })
     }
 
@@ -243,7 +271,7 @@ impl Task {
     /// `written_by`: the number of the attempt. [`CallError::NotFound`] if it wrote none of that name.
     pub async fn read_artifact(&self, written_by: i32, name: &str) -> Result<Bytes, CallError> {
         let limit = usize::try_from(self.artifacts.by_itself).unwrap_or(usize::MAX);
-        self.calls.read_artifact(&self.attempt, written_by, name, limit).await
+        self.in_span("read artifact", self.calls.read_artifact(&self.attempt, written_by, name, limit)).await
     }
 
     /// Says how far the attempt is: 0 to 100 percent, a sentence for people (at most 255 bytes, the rest is cut off),

@@ -23,9 +23,10 @@ use crate::metrics;
 use crate::outbox::{Outbox, Seq};
 use crate::session::{End, Session};
 use crate::task::ArtifactLimits;
+use crate::trace::AttemptTrace;
 use crate::turns::{Kind, Turns};
 use crate::{Config, ConfigError, Handler, Outcome, Status, Task, TaskError};
-use courant_runtime::Backoff;
+use courant_runtime::{Backoff, request};
 
 /// Messages of the server are small; a larger one is a mistake.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
@@ -206,7 +207,7 @@ impl Worker {
     /// The server did not take reports of an attempt, which go out again later. One that is not here has nothing to say.
     pub(crate) fn defer(&mut self, key: &AttemptKey, after: Duration, why: &str) {
         let Some(attempt) = self.attempts.get(key) else { return };
-        tracing::warn!(job_id = key.job_id, attempt = key.number, ?after, why, "reports of the job have to wait");
+        tracing::warn!(job = key.job_id, attempt = key.number, ?after, why, "reports of the job have to wait");
         attempt.defer(after, if self.is_draining() { DRAINING_WAIT } else { Duration::MAX });
         self.deferred.insert(key.clone());
     }
@@ -297,20 +298,28 @@ impl Worker {
             return;
         }
         let kind = assignment.kind.as_str();
-        tracing::info!(job_id = key.job_id, attempt = key.number, part = key.part, kind, "job taken");
+        tracing::info!(job = key.job_id, attempt = key.number, part = key.part, kind, "job taken");
+        let (mut span, trace) = AttemptTrace::begin(&assignment);
         let pages = assignment.pages.map(|range| page(range.first)..=page(range.last));
         let attempt = Arc::new(Attempt::new(key.clone(), self.config.outbox, self.turns.clone()));
         self.attempts.insert(key, attempt.clone());
         let calls = self.calls.clone();
-        let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, artifacts };
+        let task = Task { attempt: attempt.clone(), assignment: Arc::new(assignment), calls, artifacts, trace };
         let (handler, released) = (self.handler.clone(), self.released.clone());
         let (longest, patience) = (self.config.max_job_duration, self.config.stop_timeout);
         let (metrics, is_part) = (self.config.metrics.clone(), pages.is_some());
         self.tracker.spawn(async move {
             let busy = metrics.busy();
+            let trace = task.trace.clone();
             let work = AssertUnwindSafe(run_handler(&*handler, task, pages)).catch_unwind();
-            let result = until_stopped(work, &attempt, &released, longest, patience).await;
-            tracing::info!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?result, "job ended");
+            let work = until_stopped(work, &attempt, &released, longest, patience);
+            let result = request::scope(trace.context(&attempt.key.job_id), work).await;
+            span.set("courant.spans_left_out", i64::from(trace.left_out()));
+            if let Err(error) = &result {
+                span.fail(error.code.clone());
+            }
+            drop(span);
+            tracing::info!(job = attempt.key.job_id, attempt = attempt.key.number, ?result, "job ended");
             metrics.ended(&result, attempt.stop_reason(), is_part, busy.lasted());
             attempt.end(result);
         });
@@ -335,7 +344,7 @@ impl Worker {
     /// The attempt is not ours any more.
     pub(crate) fn abandon(&mut self, key: &AttemptKey) {
         if let Some(attempt) = self.attempts.remove(key) {
-            tracing::info!(job_id = key.job_id, attempt = key.number, "lease lost: the job belongs to another worker");
+            tracing::info!(job = key.job_id, attempt = key.number, "lease lost: the job belongs to another worker");
             attempt.stop(Stop::Lost);
         }
     }
@@ -428,7 +437,7 @@ async fn until_stopped(
             wait_or_abort(work, patience).await
         }
         () = sleep(longest) => {
-            tracing::warn!(job_id = attempt.key.job_id, attempt = attempt.key.number, ?longest, "the job takes too long");
+            tracing::warn!(job = attempt.key.job_id, attempt = attempt.key.number, ?longest, "the job takes too long");
             attempt.stop(Stop::TimedOut(longest));
             wait_or_abort(work, patience).await
         }

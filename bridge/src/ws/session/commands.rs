@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use courant_auth::{Identity, TokenError};
 use courant_proto::v1::ErrorReason;
+use courant_runtime::traces::Span;
 use tokio::time::Instant;
 
 use super::server_query::{Answer, ServerQuery};
@@ -13,6 +14,7 @@ use crate::api_error::{ApiError, Code};
 use crate::connection::replies;
 use crate::metrics::Limit;
 use crate::presence::connections::Transport;
+use crate::request::context::command_span;
 use crate::topic::subscriber::Subscriber;
 use crate::topic::upstream::{JobAccess, SubscribeRequest};
 use crate::wire::admin::AuditAction;
@@ -150,14 +152,17 @@ impl Session {
     }
 
     /// Each topic is answered by itself.
-    fn subscribe(&mut self, id: Option<u64>, command: Subscribe) {
+    fn subscribe(&mut self, id: Option<u64>, mut command: Subscribe) {
+        let trace = command.traceparent.take();
         let wanted = match command.into_topics(self.app.config.limits.subscriptions) {
             Ok(wanted) => wanted,
             Err(invalid) => return self.error(id, &invalid.into()),
         };
         for SubscribeTopic { topic, after, min_interval_ms } in wanted {
             let after = after.filter(|after| !after.is_empty());
-            if let Err(error) = self.join(id, &topic, after, min_interval_ms) {
+            let mut span = command_span("subscribe", trace.as_deref());
+            span.set("courant.topic", topic.clone());
+            if let Err(error) = self.join(id, &topic, after, min_interval_ms, span) {
                 self.outbox.reply(&replies::refused(id, topic, &error));
             }
         }
@@ -181,6 +186,7 @@ impl Session {
         topic: &str,
         after: Option<String>,
         min_interval_ms: Option<u64>,
+        span: Span,
     ) -> Result<(), ApiError> {
         let topic = parse(topic)?;
         let Some(user) = &self.user else { return Ok(()) };
@@ -200,7 +206,7 @@ impl Session {
             access: JobAccess::of(&user.identity),
         };
         let subscriber = Subscriber::new(self.outbox.clone());
-        let added = self.subscriptions.add(&self.app.topics, subscriber, request);
+        let added = self.subscriptions.add(&self.app.topics, subscriber, request, span);
         added.inspect_err(|_| self.record_refusal(Limit::TopicsPerUser))
     }
 

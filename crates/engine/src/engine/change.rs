@@ -1,7 +1,7 @@
 //! Changing jobs: an append with compare-and-set, tried again while others are quicker.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event};
@@ -13,6 +13,7 @@ use super::core::Engine;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::snapshot::JobSnapshot;
+use crate::spans;
 use crate::view::{CurrentJob, StoredJob, View};
 
 /// How often a change is tried again after losing a race.
@@ -57,9 +58,14 @@ impl Engine {
         let start = worker.map(|worker| Change::Started { attempt: 1, worker });
         append.changes.extend(in_turn(&job, start, None)?);
         let entries = append.changes.len() as u64;
-        let new = match self.timed(self.log.append(append)).await {
+        let newest = append.changes.last().map(|last| last.job.clone());
+        let (appended, took) = self.timed(self.log.append(append)).await;
+        let new = match appended {
             Ok(revision) => {
                 self.caught_up(revision).await;
+                if let Some(newest) = newest {
+                    spans::on_change(None, &newest, took);
+                }
                 // The entries of one append have consecutive revisions.
                 Some(Revision(revision.0 + 1 - entries))
             }
@@ -89,7 +95,7 @@ impl Engine {
             if !may(&current.job)? {
                 return Ok(None);
             }
-            match self.timed(self.log.forget(&Key::of(&current.job), current.revision)).await {
+            match self.timed(self.log.forget(&Key::of(&current.job), current.revision)).await.0 {
                 Ok(revision) => {
                     self.caught_up(revision).await;
                     return Ok(Some(current.job));
@@ -131,9 +137,11 @@ impl Engine {
             let current = self.current(id).ok_or_else(|| Error::JobNotFound(id.clone()))?;
             let now = self.read(View::now);
             let Some((append, newest)) = prepare(&current, now, &decide)? else { return Ok(None) };
-            match self.timed(self.log.append(append)).await {
+            let (appended, took) = self.timed(self.log.append(append)).await;
+            match appended {
                 Ok(revision) => {
                     self.caught_up(revision).await;
+                    spans::on_change(Some(&current.job), &newest, took);
                     return Ok(Some((revision, newest)));
                 }
                 Err(AppendError::Conflict { actual }) => self.lost_to(actual).await,
@@ -155,26 +163,33 @@ impl Engine {
         });
         let prepared = wanted.iter().zip(stored).map(|((id, decide), stored)| {
             let current = stored.and_then(StoredJob::into_current).ok_or_else(|| Error::JobNotFound(id.clone()))?;
-            prepare(&current, now, decide)
+            let prepared = prepare(&current, now, decide)?;
+            Ok(prepared.map(|(append, newest)| (current.job, append, newest)))
         });
         let (mut appends, mut outcomes) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
+        let mut befores = Vec::with_capacity(wanted.len());
         for prepared in prepared {
             outcomes.push(prepared.map(|prepared| {
-                prepared.map(|(append, newest)| {
+                prepared.map(|(before, append, newest)| {
+                    befores.push(before);
                     appends.push(append);
                     // The revision is known when it is appended.
                     (Revision::ZERO, newest)
                 })
             }));
         }
-        let mut appended = self.timed(self.log.append_all(appends)).await.into_iter();
+        let (appended, took) = self.timed(self.log.append_all(appends)).await;
+        let mut appended = appended.into_iter().zip(befores);
         let mut again = Vec::new();
         for (place, outcome) in outcomes.iter_mut().enumerate() {
-            let Ok(Some((revision, _))) = outcome else { continue };
+            let Ok(Some((revision, newest))) = outcome else { continue };
             match appended.next() {
-                Some(Ok(at)) => *revision = at,
-                Some(Err(AppendError::Conflict { .. })) => again.push(place),
-                Some(Err(error)) => *outcome = Err(Error::Append(error)),
+                Some((Ok(at), before)) => {
+                    *revision = at;
+                    spans::on_change(Some(&before), newest, took);
+                }
+                Some((Err(AppendError::Conflict { .. }), _)) => again.push(place),
+                Some((Err(error), _)) => *outcome = Err(Error::Append(error)),
                 None => *outcome = Err(Error::Busy(wanted[place].0.clone())),
             }
         }
@@ -189,11 +204,12 @@ impl Engine {
     }
 
     /// Appends, and counts how long that takes.
-    async fn timed<T>(&self, append: impl Future<Output = T>) -> T {
+    async fn timed<T>(&self, append: impl Future<Output = T>) -> (T, Duration) {
         let begun = Instant::now();
         let outcome = append.await;
-        self.stats.appends.observe(begun.elapsed());
-        outcome
+        let took = begun.elapsed();
+        self.stats.appends.observe(took);
+        (outcome, took)
     }
 
     /// Waits until the view has what won the race. A key that has no entry any more was removed by one up to the head.

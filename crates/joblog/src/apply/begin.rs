@@ -40,7 +40,7 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
         cancel_unwatched_ms: of.cancel_unwatched_ms,
         password: of.password,
         ran_ms: None,
-        folder: of.folder,
+        whereabouts: of.whereabouts,
     }
 }
 

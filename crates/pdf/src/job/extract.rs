@@ -128,7 +128,7 @@ impl<'a> Extraction<'a> {
             match lane.survey(&mut planned).await? {
                 Ok(survey) => return Ok((planned.unwrap_or(0), survey)),
                 Err((error, page)) => {
-                    tracing::warn!(%error, page, "the child failed during the survey");
+                    tracing::info!(%error, page, "the child failed during the survey");
                     if self.schedule().died_early(page, self.config.child_restarts) == RetryDecision::Fail {
                         return Err(Failure::Child { error, page });
                     }
@@ -140,6 +140,7 @@ impl<'a> Extraction<'a> {
 
     /// Waits until a child of this document may work; documents take turns.
     pub(super) async fn turn(&self) -> Permit {
+        let _span = self.task.span("wait for a turn");
         self.shared.child_permit(self.task.job_id()).await
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tokio::time::timeout;
 
+use super::child_spans::ChildSpans;
 use super::extract::Extraction;
 use super::schedule::{ChunkEnd, RetryDecision};
 use super::storing::Storing;
@@ -31,6 +32,7 @@ pub(super) struct Lane<'l, 'a> {
     /// The page that an error is attributed to, and whether it is being drawn.
     at: Option<u32>,
     drawing: bool,
+    spans: ChildSpans<'a>,
 }
 
 /// How a child failed, and at which page.
@@ -38,7 +40,7 @@ type Failed = (ChildFailure, Option<u32>);
 
 impl<'l, 'a> Lane<'l, 'a> {
     pub(super) fn new(job: &'l Extraction<'a>) -> Self {
-        Self { job, child: None, at: None, drawing: false }
+        Self { job, child: None, at: None, drawing: false, spans: ChildSpans::new(job.task) }
     }
 
     /// Opens the document and learns about it. Takes no turn: a document that has just come is opened at once, whatever the
@@ -58,8 +60,12 @@ impl<'l, 'a> Lane<'l, 'a> {
         }
         let avoid = self.job.schedule().suspects();
         self.instruct(&Instruction::Survey { avoid }).await?;
+        self.spans.begin("survey");
         Ok(match self.next().await? {
-            Ok(ChildMessage::Surveyed { survey }) => Ok(survey),
+            Ok(ChildMessage::Surveyed { survey }) => {
+                self.spans.end();
+                Ok(survey)
+            }
             Ok(other) => Err(self.failed(ChildFailure::unexpected(&other))),
             Err(error) => Err(self.failed(error)),
         })
@@ -78,7 +84,7 @@ impl<'l, 'a> Lane<'l, 'a> {
 
     /// A child failed over a chunk.
     async fn on_child_failure(&mut self, chunk: Chunk, error: ChildFailure, page: Option<u32>) -> Result<(), Failure> {
-        tracing::warn!(%error, page, first = chunk.first, last = chunk.last, drawing = self.drawing, "the child failed");
+        tracing::info!(%error, page, first = chunk.first, last = chunk.last, drawing = self.drawing, "the child failed");
         let end = ChunkEnd { page, drawing: self.drawing, hung: matches!(error, ChildFailure::Silent) };
         let decision = self.job.schedule().died(chunk, &end, self.job.config.child_restarts);
         if decision == RetryDecision::Fail {
@@ -105,6 +111,7 @@ impl<'l, 'a> Lane<'l, 'a> {
             (schedule.suspects(), schedule.undrawable())
         };
         self.instruct(&Instruction::Read { chunk: *chunk, avoid, undrawn }).await?;
+        self.spans.end();
         let mut pictures = HashMap::new();
         let mut storing = Storing::new(self.job);
         let ended = loop {
@@ -194,10 +201,15 @@ impl<'l, 'a> Lane<'l, 'a> {
         let started = Child::spawn(&config.child, &request, config.output_limits(), self.job.supervisor);
         self.child = Some(started.map_err(|error| Failure::Start(error.to_string()))?);
         (self.at, self.drawing) = (None, false);
+        self.spans.child();
+        self.spans.begin("open document");
         let password = self.job.password.as_ref().map(|password| password.expose().to_owned());
         self.instruct(&Instruction::Open { password }).await?;
         Ok(match self.next().await? {
-            Ok(ChildMessage::Opened { pages }) => Ok(pages),
+            Ok(ChildMessage::Opened { pages }) => {
+                self.spans.end();
+                Ok(pages)
+            }
             Ok(other) => Err(ChildFailure::unexpected(&other)),
             Err(error) => Err(error),
         })
@@ -216,7 +228,9 @@ impl<'l, 'a> Lane<'l, 'a> {
             let Some(child) = &mut self.child else { return Ok(Err(ChildFailure::Silent)) };
             let config = self.job.config;
             let patience = if self.at.is_some() { config.page_timeout } else { config.idle_timeout };
-            match child.next(patience).await {
+            let said = child.next(patience).await;
+            said.iter().for_each(|said| self.spans.on_message(said));
+            match said {
                 Ok(ChildMessage::Reading { page }) => (self.at, self.drawing) = (Some(page), false),
                 Ok(ChildMessage::Drawing { page }) => (self.at, self.drawing) = (Some(page), true),
                 Ok(ChildMessage::Zone { page, zone }) => self.job.task.zone(wire::begun(&zone, page)),
@@ -229,6 +243,7 @@ impl<'l, 'a> Lane<'l, 'a> {
     /// Ends a child that failed.
     fn failed(&mut self, error: ChildFailure) -> Failed {
         self.child = None;
+        self.spans.failed(&error);
         self.job.shared.stats.child_failed(&error);
         (error, self.at.take())
     }

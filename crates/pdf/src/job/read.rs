@@ -37,6 +37,9 @@ impl PictureReader<'_> {
             let begun = Zone { tool: self.ocr.tool().into(), note: String::new(), ..scan.clone() };
             self.task.zone(wire::begun(&begun, page.number));
         }
+        let mut span = self.task.span("ocr");
+        span.set("courant.page", i64::from(page.number));
+        span.set("courant.tool", self.ocr.tool().to_owned());
         let start = Instant::now();
         let read = if self.may_read() {
             self.supervisor.budget.add_ocr_page();
@@ -53,6 +56,7 @@ impl PictureReader<'_> {
             }
             Err(error) => {
                 tracing::warn!(%error, page = page.number, ?picture, "a page was not read");
+                span.fail(error.to_string());
                 self.note(took, 0.0, 1);
                 ocr::failed(page, &error, took)
             }

@@ -58,5 +58,7 @@ async fn recognize_and_keep(
         (Some(reader), Some(picture)) => reader.read(page, &picture).await,
         _ => page,
     };
+    let mut span = job.task.span("store page");
+    span.set("courant.page", i64::from(page.number));
     job.keep(page).await
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use courant_auth::{Identity, Role};
 use courant_joblog::event::Submission;
 use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner, RequestId};
-use courant_joblog::job::{Document, Format, Lane};
+use courant_joblog::job::{Document, Format, Lane, Whereabouts};
 use courant_proto::v1::{Password, SubmitJobHeader};
+use courant_runtime::request;
+use courant_runtime::traces::TraceContext;
 
 use crate::auth::require;
 use crate::config::Config;
@@ -120,9 +122,15 @@ impl SubmitRequest {
             batch_size: self.batch_size,
             cancel_unwatched_ms: self.cancel_unwatched.map(|time| time.as_millis() as u64),
             password,
-            folder,
+            whereabouts: Whereabouts { folder, traceparent: traceparent() },
         }
     }
+}
+
+/// The span that this call is, if its trace is recorded: the job's spans are parts of it.
+fn traceparent() -> Option<Box<str>> {
+    let trace = request::with_current(|context| context.trace)?.filter(TraceContext::is_sampled)?;
+    Some(trace.to_string().into())
 }
 
 fn owner(header: &SubmitJobHeader, identity: &Identity) -> Result<Owner, Error> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use courant_auth::{Identity, TokenError};
 use courant_proto::v1::submit_jobs_response::Outcome;
 use courant_proto::v1::{SubmitJobResponse, SubmitJobsRequest, SubmitJobsResponse};
+use courant_runtime::request;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
@@ -37,12 +38,12 @@ pub type Answers = mpsc::Receiver<Result<SubmitJobsResponse, Status>>;
 /// of some, but never half of one.
 pub fn start(jobs: Jobs, identity: Arc<Identity>, inbound: Streaming<SubmitJobsRequest>) -> Answers {
     let (answers, out) = mpsc::channel(ANSWERS);
-    jobs.services.clone().streams.spawn(async move {
+    jobs.services.clone().streams.spawn(request::kept(async move {
         if let Err(error) = serve(&jobs, &identity, inbound, &answers).await {
             tracing::debug!(%error, "a stream of submits ended");
             let _ = answers.try_send(Err(error.into()));
         }
-    });
+    }));
     out
 }
 

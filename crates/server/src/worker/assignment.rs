@@ -2,6 +2,7 @@
 
 use courant_engine::dispatch::FreeWorker;
 use courant_engine::parts::PageSpan;
+use courant_engine::spans;
 use courant_joblog::job::Job;
 use courant_proto::v1::{Assignment, AttemptRef, FinishedPages, PageRange};
 
@@ -52,5 +53,6 @@ pub(super) fn assignment(job: &Job, attempt: AttemptRef) -> Assignment {
         finished_pages: finished_pages(job),
         has_password: job.password.is_some(),
         pages: None,
+        traceparent: spans::of_attempt(job).map(|span| span.to_string()).unwrap_or_default(),
     }
 }

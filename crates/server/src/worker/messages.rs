@@ -1,14 +1,16 @@
 //! What workers send on their streams after the hello, one message at a time and in order.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use courant_engine::Error as Refused;
 use courant_engine::attempt::AttemptId;
+use courant_engine::{Error as Refused, spans};
 use courant_joblog::ids::WorkerId;
 use courant_joblog::job::{Job, State};
 use courant_proto::v1;
 use courant_proto::v1::work_request::Message as In;
 use courant_proto::v1::work_response::Message as Out;
+use courant_runtime::traces;
 
 use super::hello::slots_in;
 use super::parts::holder_in;
@@ -45,6 +47,7 @@ pub(super) fn accepted(
     at: Option<v1::AttemptRef>,
 ) -> Option<Out> {
     let report = Report { services, registry, worker, attempt: holder.attempt };
+    record_assignment(&report);
     registry.answered(worker, &report.attempt);
     match report.held_job() {
         Ok(_) => {
@@ -52,6 +55,17 @@ pub(super) fn accepted(
             None
         }
         Err(_) => Some(Out::LeaseLost(v1::LeaseLost { attempt: at })),
+    }
+}
+
+/// In the trace of the job, how long its assignment was under way.
+fn record_assignment(report: &Report<'_>) {
+    if !traces::is_on() {
+        return;
+    }
+    let under_way = report.registry.unanswered_for(report.worker, &report.attempt);
+    if let (Some(under_way), Ok(job)) = (under_way, report.held_job()) {
+        spans::assigned(&job, SystemTime::now() - under_way);
     }
 }
 
@@ -71,6 +85,9 @@ pub async fn take(
     let declines = matches!(message, In::Accepted(_) | In::Cancelled(_) | In::Released(_));
     if !declines {
         report.check_accepted()?;
+    }
+    if matches!(message, In::Accepted(_)) {
+        record_assignment(&report);
     }
     registry.answered(worker, &report.attempt);
     let outcome = match report.take(message).await {

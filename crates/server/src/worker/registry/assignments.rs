@@ -68,6 +68,12 @@ impl Registry {
         self.inner.lock().workers.get(worker).is_some_and(|worker| worker.unanswered.contains_key(attempt))
     }
 
+    /// How long the worker has been given this attempt without an answer; `None` if it has answered.
+    pub fn unanswered_for(&self, worker: &WorkerId, attempt: &AttemptId) -> Option<Duration> {
+        let inner = self.inner.lock();
+        Some(inner.workers.get(worker)?.unanswered.get(attempt)?.elapsed())
+    }
+
     /// The worker answered for an attempt. `true` if that was awaited.
     pub fn answered(&self, worker: &WorkerId, attempt: &AttemptId) -> bool {
         let mut inner = self.inner.lock();
