@@ -225,13 +225,14 @@ def test_a_subscription_is_a_part_of_its_page(tmp_path, collector):
         up.stop()
 
 
-def test_what_a_caller_does_not_record_is_not_recorded(tmp_path, collector):
-    up = Up(tmp_path, ("--workers", "1", "--otlp-endpoint", collector.endpoint), {"COURANT_LAME_DUCK": "0s"})
+def test_callers_decide_on_their_traces_and_the_ratio_on_others(tmp_path, collector):
+    flags = ("--workers", "1", "--otlp-endpoint", collector.endpoint, "--trace-ratio", "0")
+    up = Up(tmp_path, flags, {"COURANT_LAME_DUCK": "0s"})
     silent, seen = Browser(sampled=False), Browser()
-    for browser in (silent, seen):
-        finished(up.http, up.user, submit(up.http, up.user, Traceparent=browser.traceparent))
+    for headers in ({"Traceparent": silent.traceparent}, {"Traceparent": seen.traceparent}, {}):
+        finished(up.http, up.user, submit(up.http, up.user, **headers))
     stop(up.process)
-    assert collector.of_trace(seen.trace) and not collector.of_trace(silent.trace)
+    assert {span.trace for span in collector.spans} == {seen.trace}
 
 
 @contextlib.contextmanager
