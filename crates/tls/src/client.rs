@@ -129,7 +129,7 @@ impl ClientTls {
             Ok(read) if read == last.read => {}
             changed => match changed.and_then(|read| Ok(Last { config: Arc::new(files.config(&read)?), read })) {
                 Ok(now) => *last = now,
-                Err(error) => tracing::error!(%error, "a changed certificate cannot be used; the old one stays"),
+                Err(error) => tracing::warn!(%error, "a changed certificate cannot be used; the old one stays"),
             },
         }
         Ok(last.config.clone())

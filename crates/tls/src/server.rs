@@ -230,7 +230,7 @@ async fn keep_fresh(shown: Arc<Shown>, every: Duration) {
             Err(error) => {
                 let error = error.to_string();
                 if refused.as_ref() != Some(&error) {
-                    tracing::error!(%error, "a changed certificate cannot be used; the old one stays");
+                    tracing::warn!(%error, "a changed certificate cannot be used; the old one stays");
                 }
                 refused = Some(error);
             }
