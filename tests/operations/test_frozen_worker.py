@@ -8,7 +8,7 @@ from programs import until
 from system import logs, metric, ready
 
 # So many that a worker is in the middle of them for a while.
-PAGES = 3000
+PAGES = 4500
 
 
 def test_its_job_goes_on_at_another_worker_and_it_works_again(system):

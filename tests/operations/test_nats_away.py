@@ -15,7 +15,7 @@ from system import lacks, logs, metric, ready
 
 NATS = pathlib.Path(sys.prefix) / "bin/nats-server"
 # So many that a worker is in the middle of them for a while.
-PAGES = 300
+PAGES = 500
 
 
 class Nats:

@@ -16,8 +16,9 @@ def test_a_new_token_in_the_file_is_enough_and_the_job_goes_on(system):
     short = system.token("alice", ttl="1s")
     worker = system.worker(token=token)
     logs(worker, "the token has expired; get a new one")
-    lacks(worker, "server")
+    # For five seconds more it is let in, and its stream ended: clocks may differ by that.
     logs(server, "a token was refused reason=it has expired")
+    lacks(worker, "server")
     assert metric(server, "courant_grpc_requests_total", code="UNAUTHENTICATED") > 0
     until("a worker less", lambda: metric(server, "courant_workers", state="ready") == 0)
     status, _, answer = system.ask("/v1/jobs", token=short)

@@ -23,7 +23,7 @@ def until(what, condition):
         found = condition()
         if found:
             return found
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise AssertionError(f"waited {PATIENCE} s for {what}")
 
 
