@@ -2,6 +2,7 @@
 //!
 //! Each story is short, waits for signals and never for time, and could fail.
 
+mod audit;
 mod backup;
 mod benchmark;
 mod cancel;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use courant_auth::{Identity, TokenError};
+use courant_auth::{Identity, Role, TokenError};
 use courant_runtime::traces::Span;
 use http::request::Parts;
 use tokio::sync::watch;
@@ -27,6 +27,7 @@ use crate::request::headers;
 use crate::sockets::{SocketPermit, UpgradedSocket};
 use crate::topic::subscriber::Subscriber;
 use crate::topic::upstream::{JobAccess, SubscribeRequest};
+use crate::wire::admin::AuditAction;
 use crate::wire::device::Device;
 use crate::wire::encode::{Push, text};
 
@@ -118,12 +119,15 @@ impl EventsSession {
     fn subscribe(&mut self, caller: &Caller, query: EventsQuery, address: IpAddr) -> Result<(), ApiError> {
         let user = self.app.ledger.user(&caller.identity.subject);
         for TopicQuery { topic, after } in query.topics {
+            if topic.kind().is_for_admins() && caller.identity.has(Role::Admin) {
+                caller.audit(&self.app, AuditAction::TopicFollowed, Some(&topic.to_string()));
+            }
             let request = SubscribeRequest {
                 id: None,
                 topic,
                 after,
                 tier: query.tier,
-                token: caller.token.clone(),
+                token: caller.token.jwt.clone(),
                 user: user.clone(),
                 access: JobAccess::of(&caller.identity),
             };

@@ -5,6 +5,7 @@
 //! by themselves: the one of a server that is stopped, the other in a way that servers do not notice.
 
 mod act;
+mod admin;
 mod args;
 mod batch;
 mod connect;
@@ -91,6 +92,7 @@ async fn call(command: Command) -> Result<ExitCode, Failure> {
         Command::Backup(args) => transfer::backup(*args).await,
         #[cfg(feature = "nats")]
         Command::BeginEpoch(args) => transfer::begin_epoch(*args).await,
+        Command::Admin(args) => admin::run((*args).command).await,
         Command::Token(token) => token::run(&token),
         Command::PdfChild => Ok(courant_pdf::child::main()),
     }

@@ -11,7 +11,8 @@ use courant_runtime::request;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::audit::{self, AuditError, AuditFiles, AuditLog};
+use crate::config::{AuditConfig, Config};
 use crate::credential::Credentials;
 use crate::error::Error;
 use crate::files::JobFiles;
@@ -38,6 +39,8 @@ pub struct Services {
     pub holds: Holds,
     /// What all users use together.
     pub shares: Shares,
+    /// Who did what.
+    pub audit: Arc<AuditLog>,
     /// Progress for other servers.
     pub progress: ProgressOutbox,
     /// Told to every stream when the server stops.
@@ -57,6 +60,8 @@ pub enum OpenError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 impl Services {
@@ -66,7 +71,11 @@ impl Services {
         let (projections, registered) = projections::register(&config);
         let files = JobFiles::new(objects.clone(), log.clone(), config.small_file_bytes);
         let engine = Arc::new(Engine::open(config.engine(), log, registered).await?);
+        let AuditConfig { audit_log_bytes, audit_log_files, audit_rate_per_user, .. } = config.audit;
+        let lines = AuditFiles::new(config.audit.file(&config.data_dir), audit_log_bytes, audit_log_files);
+        let audit = Arc::new(AuditLog::open(lines, audit_rate_per_user, &config.name())?);
         Ok(Arc::new(Self {
+            audit,
             shares: Shares::new(&config),
             config,
             engine,
@@ -88,7 +97,7 @@ impl Services {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        match self.detached.spawn(request::kept(work)).await {
+        match self.detached.spawn(request::kept(audit::carry(work))).await {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Err(Error::Draining),

@@ -8,7 +8,7 @@ const LAYERS: [&str; 20] = [
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
     "credential data_dir ended_attempts expiry fault freed_workers holds progress_outbox share text unused_passwords work_counts",
     "config",
-    "error nats projections seal",
+    "audit error nats projections seal",
     "objects shares",
     "check",
     "files transfer",

@@ -1,5 +1,6 @@
 //! `AdminService`: the server and its workers, for operators. Every call needs the role `admin`; a bridge may read.
 
+mod audit;
 mod machine;
 mod metrics;
 mod workers;
@@ -11,13 +12,15 @@ use courant_auth::{Identity, Role};
 use courant_joblog::ids::WorkerId;
 use courant_proto::v1::admin_service_server::AdminService;
 use courant_proto::v1::{
-    DrainWorkerRequest, DrainWorkerResponse, GetSystemMetricsRequest, GetSystemMetricsResponse, ListWorkersRequest,
-    ListWorkersResponse, ResumeWorkerRequest, ResumeWorkerResponse, WatchSystemMetricsRequest,
+    DrainWorkerRequest, DrainWorkerResponse, GetSystemMetricsRequest, GetSystemMetricsResponse, ListAuditEventsRequest,
+    ListAuditEventsResponse, ListWorkersRequest, ListWorkersResponse, RecordAuditEventsRequest,
+    RecordAuditEventsResponse, ResumeWorkerRequest, ResumeWorkerResponse, WatchSystemMetricsRequest,
     WatchSystemMetricsResponse, WatchWorkersRequest, WatchWorkersResponse, Worker,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::audit::note_target;
 use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
 use crate::error::Error;
@@ -121,6 +124,7 @@ impl AdminService for Admin {
         &self,
         request: Request<DrainWorkerRequest>,
     ) -> Result<Response<DrainWorkerResponse>, Status> {
+        note_target(&request.get_ref().worker_id);
         let identity = admin(&request)?;
         let id = request.into_inner().worker_id;
         let did = self.set_drained(&id, true).await?;
@@ -131,10 +135,28 @@ impl AdminService for Admin {
         &self,
         request: Request<ResumeWorkerRequest>,
     ) -> Result<Response<ResumeWorkerResponse>, Status> {
+        note_target(&request.get_ref().worker_id);
         let identity = admin(&request)?;
         let id = request.into_inner().worker_id;
         let did = self.set_drained(&id, false).await?;
         Ok(Response::new(ResumeWorkerResponse { worker: self.after(did, id, &identity, "resumed")? }))
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<ListAuditEventsRequest>,
+    ) -> Result<Response<ListAuditEventsResponse>, Status> {
+        let identity = reader(&request)?;
+        Ok(Response::new(audit::list(&self.services, &identity, request.into_inner()).await?))
+    }
+
+    async fn record_audit_events(
+        &self,
+        request: Request<RecordAuditEventsRequest>,
+    ) -> Result<Response<RecordAuditEventsResponse>, Status> {
+        let identity = reader(&request)?;
+        audit::record(&self.services.audit, &identity, request.into_inner())?;
+        Ok(Response::new(RecordAuditEventsResponse {}))
     }
 }
 

@@ -61,8 +61,7 @@ impl Peers {
     /// None where no other server can have the log open.
     pub fn new(services: Arc<Services>, registry: Arc<Registry>, presence: Arc<PresenceRegistry>) -> Option<Arc<Self>> {
         let messages = services.engine.log.peers()?;
-        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let name = services.config.server_name.clone().unwrap_or_else(host);
+        let name = services.config.name();
         registry.set_name(&name);
         Some(Arc::new(Self {
             messages,
