@@ -86,13 +86,14 @@ impl App {
         };
         let reporter = bridge.clone();
         let registration = {
-            let overview = overview.clone();
+            let (overview, closing) = (overview.clone(), permits.clone());
             let (server, presence, metrics) = (server.clone(), presence.clone(), metrics.clone());
             BridgeRegistration {
                 server,
                 presence,
                 bridge,
                 counts: move || overview.counts(),
+                close: Arc::new(move |user| closing.close_user(user)),
                 times: times.clone(),
                 metrics,
             }

@@ -47,7 +47,7 @@ pub(super) struct EventsSession {
     /// How many topics were asked for.
     pub(super) asked: usize,
     pub(super) greeting: Utf8Bytes,
-    _permit: ConnectionPermit,
+    permit: ConnectionPermit,
     /// Meanwhile it is no HTTP connection among others.
     _lent: Option<UpgradedSocket>,
     /// Its entry among those who are connected.
@@ -104,7 +104,7 @@ impl EventsSession {
             identity: caller.identity.clone(),
             asked: query.topics.len(),
             greeting: text(&replies::connected(None, connection, &device.id, &caller.identity, &app.config)),
-            _permit: permit,
+            permit,
             _lent: parts.extensions.get::<SocketPermit>().map(SocketPermit::release_for_upgrade),
             _presence: presence,
             app,
@@ -170,6 +170,8 @@ impl EventsSession {
                     self.outbox.reply(&replies::auth_expiring(&self.identity));
                 }
                 () = sleep_until(self.expires), if !self.outbox.is_ended() => self.expire(),
+                // It may come again, as after a drain.
+                () = self.permit.closed(), if self.leaves.is_none() => self.leaves = Some(Instant::now()),
                 () = self.app.drain.begun(), if self.leaves.is_none() => self.leaves = Some(self.app.drain.draw()),
                 () = sleep_until(self.leaves.unwrap_or(self.expires)), if self.leaves.is_some() && !self.outbox.is_ended() => {
                     self.outbox.end_for_drain();

@@ -69,14 +69,19 @@ async fn newest(server: &Server) -> Result<Vec<AuditEntry>, tonic::Status> {
 
 fn entry(event: &v1::AuditEvent) -> AuditEntry {
     let set = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let target = match event.action.as_str() {
-        "worker.connect" | "worker.disconnect" | "bridge.connect" | "bridge.disconnect" => set(&event.target),
-        _ => set(&event.job_id).or_else(|| set(&event.target)),
+    let action = AuditAction::named(&event.action);
+    let target = set(&event.job_id).or_else(|| set(&event.target));
+    let target = match action {
+        // What has no name here is told by the one that the audit log has for it.
+        AuditAction::Other => {
+            Some([event.action.as_str(), &target.unwrap_or_default()].join(" ").trim_end().to_owned())
+        }
+        _ => target,
     };
     AuditEntry {
         number: u64::try_from(event.number).unwrap_or_default(),
         time: time(event.time.as_ref()).unwrap_or_default(),
-        action: AuditAction::named(&event.action),
+        action,
         user: set(&event.actor),
         address: set(&event.client_address).or_else(|| set(&event.address)),
         target,

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         // The isolated child: no runtime, no threads of ours.
         return courant_pdf::child::main();
     }
-    if matches!(command, Command::Up(_) | Command::Token(_) | Command::Backup(_)) {
+    if matches!(command, Command::Up(_) | Command::Token(_) | Command::Backup(_) | Command::Admin(_)) {
         courant_server::data_dir::keep_private();
     }
     match run(command) {

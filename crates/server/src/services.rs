@@ -17,6 +17,7 @@ use crate::credential::Credentials;
 use crate::error::Error;
 use crate::files::JobFiles;
 use crate::holds::Holds;
+use crate::lanes::{Lanes, LanesError};
 use crate::objects::Objects;
 use crate::progress_outbox::ProgressOutbox;
 use crate::projections::{self, Projections};
@@ -39,6 +40,8 @@ pub struct Services {
     pub holds: Holds,
     /// What all users use together.
     pub shares: Shares,
+    /// Lanes that operators have paused.
+    pub lanes: Lanes,
     /// Who did what.
     pub audit: Arc<AuditLog>,
     /// Progress for other servers.
@@ -62,6 +65,8 @@ pub enum OpenError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error(transparent)]
+    Lanes(LanesError),
 }
 
 impl Services {
@@ -70,12 +75,19 @@ impl Services {
         let secret = seal::shared_secret(&config)?;
         let (projections, registered) = projections::register(&config);
         let files = JobFiles::new(objects.clone(), log.clone(), config.small_file_bytes);
+        let lanes = Lanes::open(&*log, &config.data_dir).await;
+        let lanes = lanes.map_err(|error| match error {
+            LanesError::Read(error) => OpenError::Read(error),
+            other => OpenError::Lanes(other),
+        })?;
         let engine = Arc::new(Engine::open(config.engine(), log, registered).await?);
+        lanes.apply(&engine);
         let AuditConfig { audit_log_bytes, audit_log_files, audit_rate_per_user, .. } = config.audit;
         let lines = AuditFiles::new(config.audit.file(&config.data_dir), audit_log_bytes, audit_log_files);
         let audit = Arc::new(AuditLog::open(lines, audit_rate_per_user, &config.name())?);
         Ok(Arc::new(Self {
             audit,
+            lanes,
             shares: Shares::new(&config),
             config,
             engine,

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::admin::{Admin, AdminCommand, Audit};
+pub use self::admin::{
+    Admin, AdminCommand, AdminJobs, Audit, Bulk, CloseConnections, Connections, Explain, OperatorFlags, PauseLane,
+    ResumeLane, Verify,
+};
 pub use self::operate::{WatchFlags, WorkerIds};
 pub use self::transfer::Backup;
 #[cfg(feature = "nats")]

@@ -51,6 +51,10 @@ pub fn rule(path: &str) -> Option<Rule> {
         ("PresenceService", "WatchBridges") => ("admin.read", When::OperatorsRead),
         ("AdminService", "DrainWorker") => ("worker.drain", When::Always),
         ("AdminService", "ResumeWorker") => ("worker.resume", When::Always),
+        ("AdminService", "PauseLane") => ("lane.pause", When::Always),
+        ("AdminService", "ResumeLane") => ("lane.resume", When::Always),
+        ("AdminService", "VerifyIntegrity") => ("integrity.verify", When::Always),
+        ("AdminService", "CloseConnections") => ("connection.terminate", When::Always),
         ("AdminService", "RecordAuditEvents") => (ACCESS_REFUSED, When::Refused),
         ("AdminService", _) => ("admin.read", When::OperatorsRead),
         _ => (ACCESS_REFUSED, When::Refused),
@@ -87,6 +91,10 @@ mod tests {
             "PresenceService/WatchBridges",
             "AdminService/DrainWorker",
             "AdminService/ResumeWorker",
+            "AdminService/PauseLane",
+            "AdminService/ResumeLane",
+            "AdminService/VerifyIntegrity",
+            "AdminService/CloseConnections",
             "AdminService/RecordAuditEvents",
         ] {
             assert!(described.contains(&path.to_owned()), "{path}");

@@ -102,11 +102,23 @@ async fn receive_reports(
 
 async fn send(registration: &BridgeRegistration, out: &Out) {
     loop {
-        for user in registration.send_queue.next().await {
+        let users = tokio::select! {
+            users = registration.send_queue.next() => users,
+            users = registration.closing.next() => {
+                for user in users {
+                    let close = AttendResponse { elsewhere: None, close_user: user.to_string() };
+                    if out.send(Ok(close)).await.is_err() {
+                        return;
+                    }
+                }
+                continue;
+            }
+        };
+        for user in users {
             let Ok(permit) = out.reserve().await else { return };
             // Read only now that it can be sent, so that it is current.
             if let Some(elsewhere) = registration.elsewhere(&user) {
-                permit.send(Ok(AttendResponse { elsewhere: Some(elsewhere) }));
+                permit.send(Ok(AttendResponse { elsewhere: Some(elsewhere), close_user: String::new() }));
             }
         }
     }

@@ -61,8 +61,12 @@ impl Server {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd);
-        let admin =
-            AdminServiceServer::new(Admin::new(self.services.clone(), self.registry.clone(), self.peers.clone()));
+        let admin = AdminServiceServer::new(Admin::new(
+            self.services.clone(),
+            self.registry.clone(),
+            self.peers.clone(),
+            self.presence.clone(),
+        ));
         let queue = QueueServiceServer::new(Queues {
             services: self.services.clone(),
             registry: self.registry.clone(),
