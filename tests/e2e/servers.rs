@@ -255,8 +255,9 @@ async fn a_lane_that_is_paused_at_one_server_waits_at_all_and_stays_so_over_a_re
     ensure!(work.task.job_id() == urgent.job_id, "a job of the paused lane was given out");
     work.succeed();
 
-    two.second.kill().await?;
-    let again = Server::start(&two._nats, &two.shared, "second", &["--server-name", "second"]).await?;
+    let Two { _nats: nats, shared, first: one, second: other } = two;
+    other.kill().await?;
+    let again = Server::start(&nats, &shared, "second", &["--server-name", "second"]).await?;
     let mut admin = again.admin("root").await?;
     ensure!(is_paused(&mut admin).await?, "it forgot the pause");
     let explained = admin.explain_job(ExplainJobRequest { job_id: job.job_id.clone() }).await?.into_inner();
@@ -264,7 +265,7 @@ async fn a_lane_that_is_paused_at_one_server_waits_at_all_and_stays_so_over_a_re
     let log = admin.get_log_info(GetLogInfoRequest {}).await?.into_inner();
     ensure!(log.engine == "nats" && log.size_bytes > 0 && log.server == "second", "{log:?}");
     admin.resume_lane(ResumeLaneRequest { lane: Lane::Normal.into() }).await?;
-    let mut worker = two.worker(&two.first.grpc, 1)?;
+    let mut worker = Worker::connect(&one.grpc, &|name| shared.token(name, &[Role::Worker]), "test", 1)?;
     ensure!(worker.next().await?.task.job_id() == job.job_id, "another job");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `courant admin backup`: a backup, and a line of it in the audit log of the server that runs on the data folder.
+//! `courant admin backup`: a backup, and a line of it in the audit log of the server: the `courant up` that runs on the data folder,
+//! or the one of `COURANT_SERVER` and `COURANT_TOKEN`.
 
 use std::process::ExitCode;
 
@@ -11,8 +12,14 @@ use crate::transfer;
 
 /// Makes a folder with all that a server has.
 pub async fn run(args: Backup) -> Result<ExitCode, Failure> {
-    let connection =
-        Connection { server: None, tls: Default::default(), token: None, data_dir: args.data_dir.clone(), user: None };
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let connection = Connection {
+        server: set("COURANT_SERVER"),
+        tls: courant_tls::ClientFlags::default(),
+        token: set("COURANT_TOKEN"),
+        data_dir: args.data_dir.clone(),
+        user: None,
+    };
     let target = args.to.display().to_string();
     let made = transfer::backup(args).await;
     let code = if made.is_ok() { "OK" } else { "UNKNOWN" };

@@ -188,7 +188,7 @@ impl AdminService for Admin {
     }
 
     async fn explain_job(&self, request: Request<ExplainJobRequest>) -> Result<Response<ExplainJobResponse>, Status> {
-        let identity = reader(&request)?;
+        let identity = admin(&request)?;
         let id = job_id(&request.get_ref().job_id)?;
         note_job(id.as_str());
         let found = self.services.engine.find(&id).await.map_err(Error::from)?;

@@ -55,9 +55,8 @@ impl AuditLog {
         let event = event.cut();
         let actor = match category {
             Category::Action => event.actor.as_deref(),
-            Category::Refusal => {
-                event.client_address.as_deref().or(event.address.as_deref()).or(event.actor.as_deref())
-            }
+            // Not what a caller says of its address: it could say another each time.
+            Category::Refusal => event.address.as_deref(),
         };
         if !self.limits.take(category, actor.unwrap_or_default()) {
             return self.stats.drop_of(Dropped::Rate).inc();

@@ -137,10 +137,11 @@ fn event() -> AuditEvent {
     AuditEvent { code: "RESOURCE_EXHAUSTED".to_owned(), ..AuditEvent::now(Source::Server, DROPPED) }
 }
 
-fn dropped_of((category, actor, count): &(Category, Box<str>, u64)) -> AuditEvent {
-    let target = match category {
-        Category::Action => "rate",
-        Category::Refusal => "refusals",
-    };
-    AuditEvent { actor: Some(actor.to_string()), target: Some(target.to_owned()), count: *count, ..event() }
+fn dropped_of((category, who, count): &(Category, Box<str>, u64)) -> AuditEvent {
+    let (who, count) = (Some(who.to_string()).filter(|who| !who.is_empty()), *count);
+    match category {
+        Category::Action => AuditEvent { actor: who, target: Some("rate".to_owned()), count, ..event() },
+        // Of refusals the address is what is known.
+        Category::Refusal => AuditEvent { address: who, target: Some("refusals".to_owned()), count, ..event() },
+    }
 }

@@ -15,7 +15,7 @@ const ADMIN: &[Role] = &[Role::Admin];
 async fn only_admins_get_in() {
     let world = World::new().await;
     // A bridge reads, and changes nothing.
-    for (roles, calls) in [(&[][..], 15), (&[Role::Worker], 15), (&[Role::Service], 15), (&[Role::Bridge], 6)] {
+    for (roles, calls) in [(&[][..], 15), (&[Role::Worker], 15), (&[Role::Service], 15), (&[Role::Bridge], 7)] {
         let refusals = every_call(&world, roles).await;
         assert_eq!(refusals.len(), calls, "{roles:?}");
         for refused in refusals {

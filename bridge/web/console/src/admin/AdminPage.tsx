@@ -195,7 +195,11 @@ function Trail() {
 
 const bad = new Set(['token-refused', 'limit-refused']);
 
-function Entry({ entry: { address, code, count, action, target, time, user } }: { readonly entry: AuditEntry }) {
+function Entry({
+  entry: { address, code, count, action, target, time, user },
+}: {
+  readonly entry: AuditEntry;
+}) {
   const now = useNow();
   return (
     <li data-tone={bad.has(action) || code !== null ? 'bad' : undefined}>
