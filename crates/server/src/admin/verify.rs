@@ -208,7 +208,7 @@ impl Run {
 
     async fn problem(&mut self, job: &str, file: &str, code: &str, message: String) -> Result<(), Stop> {
         self.total.problems += 1;
-        tracing::error!(job, file, code, message, "a file is not what the log says");
+        tracing::error!(job, file, code, problem = message, "a file is not what the log says");
         let (job_id, file, code) = (job.to_owned(), file.to_owned(), code.to_owned());
         self.send(Message::Problem(IntegrityProblem { job_id, file, code, message })).await
     }
