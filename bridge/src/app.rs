@@ -26,8 +26,8 @@ use crate::server::Server;
 use crate::server::health::{self, Health};
 use crate::topic::registry::Registry as TopicRegistry;
 use crate::topic::subscribe::Topics;
-use crate::upstream::ServerUpstream;
 use crate::upstream::overview::Overview;
+use crate::upstream::{ServerUpstream, audit as audit_log};
 
 /// The shared parts. Holds nothing that another bridge could not make by itself.
 pub struct App {
@@ -71,7 +71,8 @@ impl App {
     pub fn start(config: Config, shutdown: Shutdown, supervisor: Supervisor) -> Result<Arc<Self>, AddressError> {
         let server = Server::new(&config)?;
         let (metrics, times) = (Metrics::default(), config.times.clone());
-        let audit = Arc::new(AuditLog::default());
+        let (audit, reported) = AuditLog::reporting();
+        let audit = Arc::new(audit);
         let permits = Permits::new(config.limits.clone(), metrics.clone(), audit.clone());
         let ledger = Ledger::new(config.limits.bounds);
         let presence = LocalPresence::new(presence_limits(&config));
@@ -83,14 +84,16 @@ impl App {
             topics: followed.clone(),
             audit: audit.clone(),
         };
+        let reporter = bridge.clone();
         let registration = {
-            let overview = overview.clone();
+            let (overview, closing) = (overview.clone(), permits.clone());
             let (server, presence, metrics) = (server.clone(), presence.clone(), metrics.clone());
             BridgeRegistration {
                 server,
                 presence,
                 bridge,
                 counts: move || overview.counts(),
+                close: Arc::new(move |user| closing.close_user(user)),
                 times: times.clone(),
                 metrics,
             }
@@ -100,6 +103,7 @@ impl App {
         let flushers = Arc::new(Flushers::start(&supervisor));
         let topics =
             Topics::new(followed, Arc::new(upstream), flushers.clone(), times, metrics.clone(), supervisor.clone());
+        supervisor.run("audit", audit_log::report(server.clone(), reporter, reported));
         supervisor.keep("presence", run_presence(registration, presence.clone()));
         let (sender, health) = watch::channel(Health::Unavailable);
         let watched = monitoring::Watched {

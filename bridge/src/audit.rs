@@ -1,18 +1,21 @@
-//! Who did what through this bridge: each entry goes to the log, and the newest to admins who follow `admin`.
-//!
-//! The log is the record to keep. What is here is for looking on: bounded, and gone with the process. What was done, who
-//! came and what was refused are bounded apart, so that whoever provokes many refusals hides nothing.
+//! Who did what through this bridge. The server's audit log is the record to keep: what the server cannot see itself is
+//! reported to it, see `upstream::audit`. What is here is for looking on while the server does not answer: bounded, and gone
+//! with the process. What was done, who came and what was refused are bounded apart, so that whoever provokes many refusals
+//! hides nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use courant_proto::v1;
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
 use crate::rate::at_least_one;
 use crate::wire::admin::{AuditAction, AuditEntry};
@@ -27,6 +30,8 @@ const KEPT_REFUSALS: usize = 50;
 const REFUSED_LINES_PER_SECOND: u32 = 5;
 /// Bytes of a name that is written down.
 const NAME_BYTES: usize = 128;
+/// Events that wait to be reported to the server.
+const REPORT_QUEUE: usize = 4096;
 
 /// The entries. Cheap to add to.
 #[derive(Debug)]
@@ -36,6 +41,32 @@ pub struct AuditLog {
     line_rate: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<std::time::Instant>>,
     /// Refusals since the last of these lines that have none.
     suppressed: AtomicU64,
+    /// To the server.
+    report: Option<Report>,
+}
+
+#[derive(Debug)]
+struct Report {
+    events: mpsc::Sender<v1::AuditEvent>,
+    lost: Lost,
+}
+
+/// What is to be reported to the server.
+#[derive(Debug)]
+pub struct Reported {
+    pub events: mpsc::Receiver<v1::AuditEvent>,
+    pub lost: Lost,
+}
+
+/// How many events did not fit into the queue of the report.
+#[derive(Clone, Debug, Default)]
+pub struct Lost(Arc<AtomicU64>);
+
+impl Lost {
+    /// Since the last call.
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +99,9 @@ impl Category {
             | AuditAction::WorkerDrained
             | AuditAction::WorkerResumed
             | AuditAction::Notified
-            | AuditAction::AdminRead => Self::Action,
+            | AuditAction::AdminRead
+            | AuditAction::TopicFollowed
+            | AuditAction::Other => Self::Action,
         }
     }
 }
@@ -77,26 +110,59 @@ impl Default for AuditLog {
     fn default() -> Self {
         let quota = Quota::per_second(at_least_one(REFUSED_LINES_PER_SECOND));
         let line_rate = RateLimiter::direct_with_clock(quota, MonotonicClock);
-        Self { entries: Mutex::default(), line_rate, suppressed: AtomicU64::new(0) }
+        Self { entries: Mutex::default(), line_rate, suppressed: AtomicU64::new(0), report: None }
     }
 }
 
 impl AuditLog {
+    /// One that reports to the server what that cannot see itself.
+    pub fn reporting() -> (Self, Reported) {
+        let ((events, received), lost) = (mpsc::channel(REPORT_QUEUE), Lost::default());
+        let reported = Reported { events: received, lost: lost.clone() };
+        (Self { report: Some(Report { events, lost }), ..Self::default() }, reported)
+    }
+
     /// Writes an entry. `target` is what it was done to; never a secret.
     pub fn record(&self, action: AuditAction, user: Option<&str>, address: Option<IpAddr>, target: Option<&str>) {
         let cut = |text: &str| text.chars().take(NAME_BYTES).collect::<String>();
         let (user, target) = (user.map(cut), target.map(cut));
         self.log(action, user.as_deref(), address, target.as_deref());
         let address = address.map(|address| address.to_string());
-        let time = prost_types::Timestamp::from(SystemTime::now()).to_string();
+        let now = prost_types::Timestamp::from(SystemTime::now());
+        self.report(action, now, user.as_deref(), address.as_deref(), target.as_deref());
+        let time = now.to_string();
         let mut entries = self.entries.lock();
         entries.number += 1;
         let number = entries.number;
-        let record = AuditEntry { number, time, action, user, address, target, count: None };
+        let record = AuditEntry { number, time, action, user, address, target, count: None, code: None };
         match Category::of(action) {
             Category::Action => push_bounded(&mut entries.actions, record, KEPT),
             Category::Connection => push_bounded(&mut entries.connections, record, KEPT_CONNECTIONS),
             Category::Refusal => merge_refusal(&mut entries.refusals, record),
+        }
+    }
+
+    /// Never waits: what does not fit is counted.
+    fn report(
+        &self,
+        action: AuditAction,
+        now: prost_types::Timestamp,
+        user: Option<&str>,
+        address: Option<&str>,
+        target: Option<&str>,
+    ) {
+        let (Some(report), Some(action)) = (&self.report, action.reported_as()) else { return };
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let event = v1::AuditEvent {
+            time: Some(now),
+            action: action.to_owned(),
+            actor: text(user),
+            address: text(address),
+            target: text(target),
+            ..v1::AuditEvent::default()
+        };
+        if report.events.try_send(event).is_err() {
+            report.lost.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -144,6 +210,20 @@ fn push_bounded(records: &mut VecDeque<AuditEntry>, record: AuditEntry, most: us
     }
 }
 
+/// The same entries, oldest first, with those refusals in one that are alike.
+pub fn merge_refusals(entries: Vec<AuditEntry>) -> Vec<AuditEntry> {
+    let (mut merged, mut refusals) = (Vec::new(), VecDeque::new());
+    for entry in entries {
+        match Category::of(entry.action) {
+            Category::Refusal => merge_refusal(&mut refusals, entry),
+            Category::Action | Category::Connection => merged.push(entry),
+        }
+    }
+    merged.extend(refusals);
+    merged.sort_unstable_by_key(|entry| entry.number);
+    merged
+}
+
 /// Adds to the entry that is alike: the same from the same address. The newest is last.
 fn merge_refusal(records: &mut VecDeque<AuditEntry>, mut record: AuditEntry) {
     let alike = |known: &AuditEntry| {
@@ -151,7 +231,7 @@ fn merge_refusal(records: &mut VecDeque<AuditEntry>, mut record: AuditEntry) {
         known.action == record.action && known.address == record.address && same_target
     };
     if let Some(known) = records.iter().position(alike).and_then(|index| records.remove(index)) {
-        record.count = Some(known.count.unwrap_or(1).saturating_add(1));
+        record.count = Some(known.count.unwrap_or(1).saturating_add(record.count.unwrap_or(1)));
     }
     if records.len() == KEPT_REFUSALS {
         records.pop_front();

@@ -2,6 +2,8 @@
 //!
 //! Each story is short, waits for signals and never for time, and could fail.
 
+mod admin;
+mod audit;
 mod backup;
 mod benchmark;
 mod cancel;

@@ -9,8 +9,9 @@ use courant_natslog::testing::{Cluster, Sync};
 use courant_proto::v1::job_event::Change;
 use courant_proto::v1::watch_job_response::Step;
 use courant_proto::v1::{
-    CancelJobRequest, DeleteJobRequest, DrainWorkerRequest, Job, JobEvent, JobState, ListWorkersRequest,
-    ResumeWorkerRequest, SubmitJobHeader,
+    CancelJobRequest, DeleteJobRequest, DrainWorkerRequest, ExplainJobRequest, GetLogInfoRequest, Job, JobEvent,
+    JobState, Lane, ListLanesRequest, ListWorkersRequest, PauseLaneRequest, ResumeLaneRequest, ResumeWorkerRequest,
+    SubmitJobHeader,
 };
 use courant_tests::grpc::{accepted, becomes};
 use courant_tests::server::{Server, Shared};
@@ -225,5 +226,46 @@ async fn a_job_made_again_at_another_server_while_its_first_files_go_keeps_its_o
         ensure!(second.document(&again.job_id, 0, 0).await? == document, "its document is gone");
         ensure!(first.document(&again.job_id, 0, 0).await? == document, "its document is gone");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lane_that_is_paused_at_one_server_waits_at_all_and_stays_so_over_a_restart() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let (mut first, mut second) = (two.first.admin("root").await?, two.second.admin("root").await?);
+    let pause = PauseLaneRequest { lane: Lane::Normal.into(), reason: "a release".into() };
+    let paused = first.pause_lane(pause).await?.into_inner().lane;
+    ensure!(paused.is_some_and(|lane| lane.pause.is_some()), "it is not paused");
+    let is_paused = async |admin: &mut courant_tests::grpc::Admin| -> anyhow::Result<bool> {
+        let lanes = admin.list_lanes(ListLanesRequest {}).await?.into_inner().lanes;
+        Ok(lanes.iter().any(|lane| lane.lane() == Lane::Normal && lane.pause.is_some()))
+    };
+    within("the other server to hear of it", async {
+        while !is_paused(&mut second).await? {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    })
+    .await?;
+    let mut worker = two.worker(&two.second.grpc, 1)?;
+    let (job, _) = two.first.jobs("alice").await?.submit_kind("test", "a document").await?;
+    let header = SubmitJobHeader { kind: "test".into(), lane: Lane::Premium.into(), ..SubmitJobHeader::default() };
+    let (urgent, _) = accepted(two.second.jobs("bob").await?.submit_with(header, b"%PDF-1.4".to_vec()).await?)?;
+    let work = worker.next().await?;
+    ensure!(work.task.job_id() == urgent.job_id, "a job of the paused lane was given out");
+    work.succeed();
+
+    let Two { _nats: nats, shared, first: one, second: other } = two;
+    other.kill().await?;
+    let again = Server::start(&nats, &shared, "second", &["--server-name", "second"]).await?;
+    let mut admin = again.admin("root").await?;
+    ensure!(is_paused(&mut admin).await?, "it forgot the pause");
+    let explained = admin.explain_job(ExplainJobRequest { job_id: job.job_id.clone() }).await?.into_inner();
+    ensure!(explained.reasons.first().is_some_and(|reason| reason.code == "LANE_PAUSED"), "{explained:?}");
+    let log = admin.get_log_info(GetLogInfoRequest {}).await?.into_inner();
+    ensure!(log.engine == "nats" && log.size_bytes > 0 && log.server == "second", "{log:?}");
+    admin.resume_lane(ResumeLaneRequest { lane: Lane::Normal.into() }).await?;
+    let mut worker = Worker::connect(&one.grpc, &|name| shared.token(name, &[Role::Worker]), "test", 1)?;
+    ensure!(worker.next().await?.task.job_id() == job.job_id, "another job");
     Ok(())
 }

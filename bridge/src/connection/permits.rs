@@ -12,6 +12,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::api_error::ApiError;
 use crate::audit::AuditLog;
@@ -40,6 +41,8 @@ struct PermitCounts {
     total: usize,
     users: HashMap<String, usize>,
     addresses: HashMap<Network, usize>,
+    /// Cancelled when an operator has a user's connections closed.
+    closing: HashMap<String, CancellationToken>,
 }
 
 /// The place of one connection.
@@ -47,6 +50,8 @@ pub struct ConnectionPermit {
     permits: Arc<Permits>,
     address: IpAddr,
     user: Option<String>,
+    /// Of its user.
+    closing: Option<CancellationToken>,
 }
 
 impl Permits {
@@ -126,7 +131,7 @@ impl Permits {
         counts.total += 1;
         self.metrics.connections.inc();
         self.metrics.admitted.inc();
-        Ok(ConnectionPermit { permits: self.clone(), address, user: None })
+        Ok(ConnectionPermit { permits: self.clone(), address, user: None, closing: None })
     }
 
     fn refuse(&self, limit: Limit, user: Option<&str>, address: IpAddr, why: &'static str) -> ApiError {
@@ -138,6 +143,13 @@ impl Permits {
     pub fn by_user(&self) -> (usize, Vec<(String, usize)>) {
         let counts = self.counts.lock();
         (counts.total, counts.users.iter().map(|(user, count)| (user.clone(), *count)).collect())
+    }
+
+    /// Ends the connections that a user has now.
+    pub fn close_user(&self, user: &str) {
+        if let Some(closing) = self.counts.lock().closing.remove(user) {
+            closing.cancel();
+        }
     }
 
     /// How many connections there are.
@@ -158,12 +170,24 @@ impl ConnectionPermit {
             return Ok(());
         }
         let limit = self.permits.limits.connections_per_user;
-        if !increment(&mut self.permits.counts.lock().users, user.to_owned(), limit) {
+        let mut counts = self.permits.counts.lock();
+        let free = increment(&mut counts.users, user.to_owned(), limit);
+        self.closing = free.then(|| counts.closing.entry(user.to_owned()).or_default().clone());
+        drop(counts);
+        if !free {
             let message = "too many connections of your user; close some";
             return Err(self.permits.refuse(Limit::ConnectionsPerUser, Some(user), self.address, message));
         }
         self.user = Some(user.to_owned());
         Ok(())
+    }
+
+    /// Waits until an operator has the connections of its user closed.
+    pub async fn closed(&self) {
+        match &self.closing {
+            Some(closing) => closing.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -174,6 +198,9 @@ impl Drop for ConnectionPermit {
         decrement(&mut counts.addresses, &network(self.address));
         if let Some(user) = &self.user {
             decrement(&mut counts.users, user);
+            if !counts.users.contains_key(user) {
+                counts.closing.remove(user);
+            }
         }
         self.permits.metrics.connections.dec();
     }

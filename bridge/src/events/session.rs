@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use courant_auth::{Identity, TokenError};
+use courant_auth::{Identity, Role, TokenError};
 use courant_runtime::traces::Span;
 use http::request::Parts;
 use tokio::sync::watch;
@@ -27,6 +27,7 @@ use crate::request::headers;
 use crate::sockets::{SocketPermit, UpgradedSocket};
 use crate::topic::subscriber::Subscriber;
 use crate::topic::upstream::{JobAccess, SubscribeRequest};
+use crate::wire::admin::AuditAction;
 use crate::wire::device::Device;
 use crate::wire::encode::{Push, text};
 
@@ -46,7 +47,7 @@ pub(super) struct EventsSession {
     /// How many topics were asked for.
     pub(super) asked: usize,
     pub(super) greeting: Utf8Bytes,
-    _permit: ConnectionPermit,
+    permit: ConnectionPermit,
     /// Meanwhile it is no HTTP connection among others.
     _lent: Option<UpgradedSocket>,
     /// Its entry among those who are connected.
@@ -103,7 +104,7 @@ impl EventsSession {
             identity: caller.identity.clone(),
             asked: query.topics.len(),
             greeting: text(&replies::connected(None, connection, &device.id, &caller.identity, &app.config)),
-            _permit: permit,
+            permit,
             _lent: parts.extensions.get::<SocketPermit>().map(SocketPermit::release_for_upgrade),
             _presence: presence,
             app,
@@ -118,12 +119,15 @@ impl EventsSession {
     fn subscribe(&mut self, caller: &Caller, query: EventsQuery, address: IpAddr) -> Result<(), ApiError> {
         let user = self.app.ledger.user(&caller.identity.subject);
         for TopicQuery { topic, after } in query.topics {
+            if topic.kind().is_for_admins() && caller.identity.has(Role::Admin) {
+                caller.audit(&self.app, AuditAction::TopicFollowed, Some(&topic.to_string()));
+            }
             let request = SubscribeRequest {
                 id: None,
                 topic,
                 after,
                 tier: query.tier,
-                token: caller.token.clone(),
+                token: caller.token.jwt.clone(),
                 user: user.clone(),
                 access: JobAccess::of(&caller.identity),
             };
@@ -166,6 +170,8 @@ impl EventsSession {
                     self.outbox.reply(&replies::auth_expiring(&self.identity));
                 }
                 () = sleep_until(self.expires), if !self.outbox.is_ended() => self.expire(),
+                // It may come again, as after a drain.
+                () = self.permit.closed(), if self.leaves.is_none() => self.leaves = Some(Instant::now()),
                 () = self.app.drain.begun(), if self.leaves.is_none() => self.leaves = Some(self.app.drain.draw()),
                 () = sleep_until(self.leaves.unwrap_or(self.expires)), if self.leaves.is_some() && !self.outbox.is_ended() => {
                     self.outbox.end_for_drain();

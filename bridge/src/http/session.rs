@@ -49,7 +49,7 @@ pub async fn begin(State(app): State<Arc<App>>, caller: Caller) -> Result<Respon
         return Err(ApiError::new(Code::Server(courant_proto::v1::ErrorReason::TokenMissing), why));
     }
     let life = caller.identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
-    let cookie = cookie::set(&caller.token, life, &app.config)?;
+    let cookie = cookie::set(&caller.token.jwt, life, &app.config)?;
     Ok(([(SET_COOKIE, cookie)], uncached(SessionAnswer::from(&caller))).into_response())
 }
 

@@ -26,6 +26,7 @@ use crate::ledger::Share;
 use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
 use crate::request::query;
+use crate::server::UserToken;
 use crate::wire::admin::AuditAction;
 
 /// Pieces on their way to the server. When they are in flight, the browser's upload waits.
@@ -73,7 +74,7 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
 
 struct Upload {
     app: Arc<App>,
-    token: String,
+    token: UserToken,
     left: u64,
     timeout: BodyTimeout,
     /// The user's share in uploads.
@@ -231,7 +232,7 @@ async fn run_beside(
     }
 }
 
-async fn submit_stream(app: &App, token: &str, stream: Pipe) -> Result<v1::SubmitJobResponse, ApiError> {
+async fn submit_stream(app: &App, token: &UserToken, stream: Pipe) -> Result<v1::SubmitJobResponse, ApiError> {
     let request = app.server.stream_as(stream, token)?;
     Ok(app.server.bulk().submit_job(request).await?.into_inner())
 }

@@ -34,6 +34,8 @@ pub struct BridgeRegistration<C> {
     pub bridge: Arc<str>,
     /// Counts connections and topics.
     pub counts: C,
+    /// Closes the connections of a user.
+    pub close: Arc<dyn Fn(&str) + Send + Sync>,
     /// How long to wait between attempts.
     pub times: Times,
     /// Where losses are counted.
@@ -68,17 +70,25 @@ impl<C: Fn() -> BridgeCounts> BridgeRegistration<C> {
         self.presence.server_connected();
         // Side by side: while the server waits for us to read, we must not wait for it.
         tokio::select! {
-            received = receive(&self.presence, sent) => received,
+            received = receive(&self.presence, &*self.close, sent) => received,
             () = send_users(&self.presence, &out) => Ok(()),
             () = send_counts(&self.counts, &out) => Ok(()),
         }
     }
 }
 
-async fn receive(presence: &LocalPresence, mut sent: Streaming<AttendResponse>) -> Result<(), ApiError> {
-    while let Some(AttendResponse { elsewhere }) = sent.message().await? {
+async fn receive(
+    presence: &LocalPresence,
+    close: &(dyn Fn(&str) + Send + Sync),
+    mut sent: Streaming<AttendResponse>,
+) -> Result<(), ApiError> {
+    while let Some(AttendResponse { elsewhere, close_user }) = sent.message().await? {
         if let Some(elsewhere) = elsewhere {
             presence.apply(elsewhere);
+        }
+        if !close_user.is_empty() {
+            tracing::info!(user = %close_user, "an operator has connections closed");
+            close(&close_user);
         }
     }
     Ok(())

@@ -15,13 +15,14 @@ use crate::api_error::{ApiError, Code};
 use crate::app::{App, Peer};
 use crate::ledger::{Resource, Share, User};
 use crate::metrics::Limit;
+use crate::server::UserToken;
 use crate::wire::admin::AuditAction;
 
 /// A caller whose token is good.
 pub struct Caller {
     pub identity: Arc<Identity>,
     /// For calling the server in the caller's name.
-    pub token: String,
+    pub token: UserToken,
     /// How the token was sent.
     pub token_location: TokenLocation,
     /// Where it calls from.
@@ -90,6 +91,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             refuse(app, &identity, address, Limit::RequestsPerUser);
             refused.api_error("HTTP requests", "--max-requests-per-user", "wait for their answers")
         })?;
+        let token = UserToken { jwt: token, address };
         Ok(Self { identity, token, token_location, address, shares, _request: request })
     }
 }

@@ -21,6 +21,7 @@ use tonic::Request;
 use tonic::transport::Channel;
 
 use self::bearer::with_token;
+pub use self::bearer::{CallToken, UserToken};
 pub use self::channel_pool::ChannelLease;
 use self::channel_pool::{ChannelPool, MAX_MESSAGE};
 use self::resend::Resend;
@@ -163,14 +164,14 @@ impl Server {
     }
 
     /// A request in a user's name, with a deadline.
-    pub fn call_as<T>(&self, message: T, token: &str) -> Result<Request<T>, ApiError> {
+    pub fn call_as<T>(&self, message: T, token: &(impl CallToken + ?Sized)) -> Result<Request<T>, ApiError> {
         let mut request = self.stream_as(message, token)?;
         request.set_timeout(self.call);
         Ok(request)
     }
 
     /// A request in a user's name, without a deadline.
-    pub fn stream_as<T>(&self, message: T, token: &str) -> Result<Request<T>, ApiError> {
+    pub fn stream_as<T>(&self, message: T, token: &(impl CallToken + ?Sized)) -> Result<Request<T>, ApiError> {
         with_token(message, token).map_err(|_| courant_auth::TokenError::Invalid.into())
     }
 

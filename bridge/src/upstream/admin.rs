@@ -11,11 +11,13 @@ use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::audit::{self, LatestEvents};
 use super::content::{content_hash, interval};
 use super::overview::Overview;
 use crate::api_error::ApiError;
 use crate::server::Server;
 use crate::topic::upstream::{Content, Origin, Part, Update, Updates};
+use crate::wire::admin::AuditEntry;
 use crate::wire::encode::Slot;
 use crate::wire::message::{Audit, ConnectionsStatus, SystemMetrics, Workers};
 use crate::wire::service::{Statistics, Worker};
@@ -50,10 +52,13 @@ pub async fn follow(
     let workers = workers.map_ok(|answer| Update::new(Content::Part(workers_part(&answer.workers))));
     let bridges_report = LatestBridges::default();
     let bridges = watch_bridges(server, min_interval, bridges_report.clone()).await?;
-    let own = follow_this_bridge(overview, tier, repeat, bridges_report);
+    let events = LatestEvents::default();
+    let audit = audit::follow(server.clone(), tier.interval(), events.clone());
+    let own = follow_this_bridge(overview, tier, repeat, bridges_report, events);
     // A stream that ends without an error is lost as well, and all with it.
     let end = || futures::stream::once(ready(Err(ApiError::unreachable())));
-    Ok(futures::stream::select_all([metrics.chain(end()).boxed(), workers.chain(end()).boxed(), bridges, own]).boxed())
+    let parts = [metrics.chain(end()).boxed(), workers.chain(end()).boxed(), bridges, audit, own];
+    Ok(futures::stream::select_all(parts).boxed())
 }
 
 /// Keeps what the server reports of all bridges; yields nothing but errors. A server without presence knows none.
@@ -80,12 +85,13 @@ fn follow_this_bridge(
     tier: ThrottleTier,
     repeat: Duration,
     bridges_report: LatestBridges,
+    events: LatestEvents,
 ) -> Updates {
     let mut ticks = tokio::time::interval(tier.interval().max(OWN_INTERVAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let known = HashMap::new();
     let this_bridge =
-        ThisBridge { overview: overview.clone(), bridges_report, ticks, again: Instant::now(), repeat, known };
+        ThisBridge { overview: overview.clone(), bridges_report, events, ticks, again: Instant::now(), repeat, known };
     let parts =
         futures::stream::unfold(this_bridge, |mut this_bridge| async { Some((this_bridge.next().await, this_bridge)) });
     parts
@@ -96,6 +102,7 @@ fn follow_this_bridge(
 struct ThisBridge {
     overview: Overview,
     bridges_report: LatestBridges,
+    events: LatestEvents,
     ticks: Interval,
     /// When to send all though nothing has changed.
     again: Instant,
@@ -113,7 +120,7 @@ impl ThisBridge {
             self.again = Instant::now() + self.repeat;
         }
         let connections = connections_part(&self.overview, self.bridges_report.lock().as_ref());
-        let mut parts = vec![connections, audit_part(&self.overview)];
+        let mut parts = vec![connections, audit_part(&self.overview, self.events.lock().clone())];
         parts.retain(|part| self.known.insert(part.slot, part.hash) != Some(part.hash) || all);
         parts
     }
@@ -157,9 +164,12 @@ fn connections_part(overview: &Overview, bridges_report: Option<&v1::WatchBridge
     }
 }
 
-fn audit_part(overview: &Overview) -> Part {
-    let entries = overview.audit.newest();
-    let known = (&overview.bridge, entries.last().map(|last| last.number));
+/// Of the server's audit log; while that does not answer, of this bridge's own.
+fn audit_part(overview: &Overview, of_server: Option<Vec<AuditEntry>>) -> Part {
+    let source = of_server.as_ref().map_or(&*overview.bridge, |_| "server");
+    let known = (source.to_owned(), of_server.as_ref().and_then(|entries| entries.last()).map(|last| last.number));
+    let entries = of_server.unwrap_or_else(|| overview.audit.newest());
+    let known = (known, entries.last().map(|last| last.number));
     Part {
         slot: Slot::Audit,
         hash: content_hash(&known),

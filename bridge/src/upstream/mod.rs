@@ -4,6 +4,7 @@
 //! All topics of jobs share one stream to the server ([`crate::server`]), the others have one each: topics cannot tell.
 
 mod admin;
+pub mod audit;
 mod content;
 mod devices;
 mod jobs;

@@ -104,13 +104,60 @@ pub enum AuditAction {
     Notified,
     /// Something was read that only admins may.
     AdminRead,
+    /// A topic was subscribed to that only admins may.
+    TopicFollowed,
+    /// Something else; the server's audit log has its name.
+    Other,
+}
+
+impl AuditAction {
+    /// What the server's audit log calls it.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "connection.open" => Self::Connected,
+            "connection.close" => Self::Disconnected,
+            "token.refused" => Self::TokenRefused,
+            "limit.refused" => Self::LimitRefused,
+            "job.submit" => Self::Submitted,
+            "job.cancel" | "batch.cancel" => Self::Cancelled,
+            "job.retry" => Self::Retried,
+            "job.delete" => Self::Deleted,
+            "worker.drain" => Self::WorkerDrained,
+            "worker.resume" => Self::WorkerResumed,
+            "notification.send" => Self::Notified,
+            "admin.read" | "job.read" | "quota.read" | "connection.read" => Self::AdminRead,
+            "topic.follow" => Self::TopicFollowed,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its name in the server's audit log, where only the bridge knows of it; what is done by a call in a user's name the server
+    /// writes itself.
+    pub fn reported_as(self) -> Option<&'static str> {
+        match self {
+            Self::Connected => Some("connection.open"),
+            Self::Disconnected => Some("connection.close"),
+            Self::TokenRefused => Some("token.refused"),
+            Self::LimitRefused => Some("limit.refused"),
+            Self::TopicFollowed => Some("topic.follow"),
+            Self::Submitted
+            | Self::Cancelled
+            | Self::Retried
+            | Self::Deleted
+            | Self::WorkerDrained
+            | Self::WorkerResumed
+            | Self::Notified
+            | Self::AdminRead
+            | Self::Other => None,
+        }
+    }
 }
 
 /// One entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct AuditEntry {
-    /// Grows by one with each entry of this bridge.
+    /// Grows with each entry of one audit log.
     pub number: u64,
     pub time: String,
     pub action: AuditAction,
@@ -123,4 +170,7 @@ pub struct AuditEntry {
     /// How often: refusals that are alike are one entry. Left out when it is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// How it ended, as gRPC names it. Left out when it ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }

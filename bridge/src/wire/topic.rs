@@ -76,6 +76,11 @@ impl TopicName {
 }
 
 impl TopicKind<'_> {
+    /// Whether only operators may follow it.
+    pub fn is_for_admins(self) -> bool {
+        matches!(self, Self::State { audience: Audience::Admins, .. })
+    }
+
     /// Whether a role may be what allows a user to follow it: not where it is about the user alone or for everybody.
     pub fn may_need_role(self) -> bool {
         match self {

@@ -80,6 +80,8 @@ enum SessionEvent {
     Due,
     Ending,
     Drain,
+    /// An operator has the connections of its user closed.
+    Closed,
     ServerUnavailable,
 }
 
@@ -138,6 +140,8 @@ impl Session {
                 () = tokio::time::sleep_until(due) => SessionEvent::Due,
                 () = self.outbox.ended(), if !ending => SessionEvent::Ending,
                 () = self.app.drain.begun(), if !ending && self.leaves.is_none() => SessionEvent::Drain,
+                // It may come again, as after a drain.
+                () = self.permit.closed(), if !ending && self.leaves.is_none() => SessionEvent::Closed,
                 Ok(()) = outages.changed(), if !ending => SessionEvent::ServerUnavailable,
             };
             if self.handle(event, &mut socket) == Flow::Stop {
@@ -167,6 +171,7 @@ impl Session {
             SessionEvent::Due => return self.handle_due(Instant::now(), socket),
             SessionEvent::Ending => self.begin_ending(),
             SessionEvent::Drain => self.leaves = Some(self.app.drain.draw()),
+            SessionEvent::Closed => self.leaves = Some(Instant::now()),
             SessionEvent::ServerUnavailable => self.end(ApiError::unreachable()),
         }
         Flow::Continue

@@ -5,6 +5,7 @@ use std::time::Duration;
 use courant_auth::Role;
 use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::presence_service_client::PresenceServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_tls::{ClientTls, Servers};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -30,6 +31,9 @@ pub type QueueClient = QueueServiceClient<InterceptedService<Channel, Bearer>>;
 /// The service for operators, likewise.
 pub type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// Who is connected, likewise.
+pub type Presence = PresenceServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// Puts the token on a call.
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
@@ -46,6 +50,18 @@ impl Interceptor for Bearer {
 pub async fn connect(to: &Connection) -> Result<Client, Failure> {
     let (channel, bearer) = reach(to, &[]).await?;
     Ok(JobServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// Connects to the job service; with these roles, if the token is made here.
+pub async fn connect_jobs(to: &Connection, roles: &[Role]) -> Result<Client, Failure> {
+    let (channel, bearer) = reach(to, roles).await?;
+    Ok(JobServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// Connects to the presence service as an operator.
+pub async fn connect_presence(to: &Connection) -> Result<Presence, Failure> {
+    let (channel, bearer) = reach(to, &[Role::Admin]).await?;
+    Ok(PresenceServiceClient::with_interceptor(channel, bearer))
 }
 
 /// Connects as an operator: whoever can read the secret of the data folder may be one.

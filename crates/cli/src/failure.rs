@@ -34,6 +34,8 @@ pub enum Failure {
     Refused(String),
     #[error("{flag} needs exactly one {thing}")]
     OneOnly { flag: &'static str, thing: &'static str },
+    #[error("more than {0} jobs are found, and nothing was done; narrow --filter, or raise --limit")]
+    TooManyJobs(usize),
     #[error("the result arrived damaged (its checksum is wrong); try again")]
     Damaged,
     #[error("the service answered without {0}; is it a newer or older version?")]

@@ -5,6 +5,7 @@
 //! by themselves: the one of a server that is stopped, the other in a way that servers do not notice.
 
 mod act;
+mod admin;
 mod args;
 mod batch;
 mod connect;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         // The isolated child: no runtime, no threads of ours.
         return courant_pdf::child::main();
     }
-    if matches!(command, Command::Up(_) | Command::Token(_) | Command::Backup(_)) {
+    if matches!(command, Command::Up(_) | Command::Token(_) | Command::Backup(_) | Command::Admin(_)) {
         courant_server::data_dir::keep_private();
     }
     match run(command) {
@@ -91,6 +92,7 @@ async fn call(command: Command) -> Result<ExitCode, Failure> {
         Command::Backup(args) => transfer::backup(*args).await,
         #[cfg(feature = "nats")]
         Command::BeginEpoch(args) => transfer::begin_epoch(*args).await,
+        Command::Admin(args) => admin::run((*args).command).await,
         Command::Token(token) => token::run(&token),
         Command::PdfChild => Ok(courant_pdf::child::main()),
     }

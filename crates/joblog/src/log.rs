@@ -129,6 +129,21 @@ pub struct LogInfo {
     pub epochs: Vec<Epoch>,
 }
 
+/// Where a log is and how large, for operators.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogDescription {
+    /// `memory`, `sqlite` or `nats`.
+    pub engine: &'static str,
+    /// The file or the stream.
+    pub location: String,
+    /// Bytes that it takes, if that is known.
+    pub bytes: Option<u64>,
+    /// Bytes that it may take; none for as many as there is space for.
+    pub max_bytes: Option<u64>,
+    /// On how many nodes it is kept.
+    pub replicas: usize,
+}
+
 /// Why an append did not happen, or may not have.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -246,6 +261,11 @@ pub trait Log: Send + Sync + 'static {
     /// What its commits cost. None where nothing is committed here.
     fn commits(&self) -> Option<Arc<CommitStats>> {
         None
+    }
+
+    /// Where it is and how large.
+    async fn describe(&self) -> Result<LogDescription, ReadError> {
+        Ok(LogDescription { engine: "memory", replicas: 1, ..LogDescription::default() })
     }
 
     /// Tries whether something could be appended now, and appends nothing.

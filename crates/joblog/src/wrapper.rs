@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::commit_stats::CommitStats;
 use crate::ids::{JobId, Revision};
-use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError};
+use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogDescription, LogInfo, ReadError};
 use crate::notes::Notes;
 use crate::peers::Peers;
 
@@ -128,6 +128,10 @@ impl<W: LogWrapper> Log for W {
 
     fn notes(&self) -> Option<Arc<dyn Notes>> {
         self.inner().notes()
+    }
+
+    async fn describe(&self) -> Result<LogDescription, ReadError> {
+        self.inner().describe().await
     }
 
     async fn probe(&self) -> Result<(), AppendError> {

@@ -45,7 +45,7 @@ use bytes::Bytes;
 use courant_joblog::codec;
 use courant_joblog::ids::{JobId, Revision};
 use courant_joblog::log::{
-    Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record, token,
+    Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogDescription, LogInfo, ReadError, Record, token,
 };
 use courant_joblog::notes::Notes;
 use courant_joblog::peers::Peers;
@@ -345,6 +345,20 @@ impl Log for NatsLog {
 
     fn full(&self) -> Option<watch::Receiver<bool>> {
         Some(self.appender.full.subscribe())
+    }
+
+    async fn describe(&self) -> Result<LogDescription, ReadError> {
+        let server = &self.appender.server;
+        let failed = |error: Unavailable| ReadError::Storage { reason: error.to_string() };
+        let info = server.info().await.map_err(failed)?;
+        let info = info.ok_or_else(|| ReadError::Storage { reason: "the stream is not there".into() })?;
+        Ok(LogDescription {
+            engine: "nats",
+            location: format!("stream {}", server.name),
+            bytes: Some(info.state.bytes),
+            max_bytes: u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0),
+            replicas: info.config.num_replicas,
+        })
     }
 
     async fn probe(&self) -> Result<(), AppendError> {

@@ -10,6 +10,7 @@ use courant_joblog::job::Job;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
+use crate::audit;
 use crate::error::Error;
 
 /// Judges the token of each call before the service sees it.
@@ -35,6 +36,7 @@ impl AuthInterceptor {
 impl Interceptor for AuthInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let identity = self.identify(&request)?;
+        audit::note_actor(&identity);
         request.extensions_mut().insert(identity);
         Ok(request)
     }
@@ -52,8 +54,12 @@ pub fn require(identity: &Identity, role: Role, name: &'static str) -> Result<()
 
 /// The job, if the caller may see it. Whether it exists shows nowhere else.
 pub fn check_visible<'a>(identity: &Identity, id: &JobId, job: Option<&'a Job>) -> Result<&'a Job, Error> {
-    job.filter(|job| identity.sees_all() || job.owner.as_str() == identity.subject)
-        .ok_or_else(|| Refused::JobNotFound(id.clone()).into())
+    audit::note_job(id.as_str());
+    let visible = job.filter(|job| identity.sees_all() || job.owner.as_str() == identity.subject);
+    if visible.is_some_and(|job| job.owner.as_str() != identity.subject) {
+        audit::note_others();
+    }
+    visible.ok_or_else(|| Refused::JobNotFound(id.clone()).into())
 }
 
 /// Whose jobs a request is about: empty for one's own, `-` for all (`None`). Others need a role.
@@ -62,8 +68,11 @@ pub fn scope(identity: &Identity, owner: &str) -> Result<Option<Owner>, Error> {
         "" => Ok(Some(Owner::new(identity.subject.as_str()))),
         own if own == identity.subject => Ok(Some(Owner::new(own))),
         _ if !identity.sees_all() => Err(Error::RoleRequired("admin")),
-        "-" => Ok(None),
-        other => Ok(Some(Owner::new(other))),
+        other => {
+            audit::note_others();
+            audit::note_target(other);
+            Ok((other != "-").then(|| Owner::new(other)))
+        }
     }
 }
 

@@ -24,6 +24,18 @@ pub fn check(config: &Config, problems: &mut Problems) {
         check_secret("--push-key-file", &push_key, data_dir, problems);
     }
     check_objects(config, problems);
+    check_audit_log(config, problems);
+}
+
+/// A start makes the file, but no folder besides the data folder.
+fn check_audit_log(config: &Config, problems: &mut Problems) {
+    let Some(file) = &config.audit.audit_log else { return };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let made = match folder.is_dir() || folder == config.data_dir {
+        true => data_dir::check_writable(folder).map_err(|error| error.to_string()),
+        false => Err(format!("{} cannot be made: there is no folder {}", file.display(), folder.display())),
+    };
+    problems.check("--audit-log", made);
 }
 
 /// The secret of tokens, and other files with a key. A start makes those that are missing, but no folder besides the data folder.

@@ -1,5 +1,6 @@
 //! Configuration: every limit of the service has its name, default and range here. Checked once, then fixed.
 
+mod audit;
 mod presence;
 mod push;
 mod retention;
@@ -14,6 +15,7 @@ use courant_engine::retry::RetryWaits;
 use courant_engine::view::Weights;
 use courant_joblog::log::MAX_BLOB_BYTES;
 
+pub use self::audit::AuditConfig;
 pub use self::presence::PresenceConfig;
 pub use self::push::{PushConfig, PushService};
 pub use self::retention::Retention;
@@ -241,6 +243,10 @@ pub struct Config {
     #[command(flatten)]
     pub presence: PresenceConfig,
 
+    /// Who did what
+    #[command(flatten)]
+    pub audit: AuditConfig,
+
     /// Open a log that has lost its end, and report a gap to every watcher
     #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
@@ -307,8 +313,15 @@ impl Config {
             connections: courant_tls::ConnectionLimits::default(),
             push: PushConfig::default(),
             presence: PresenceConfig::default(),
+            audit: AuditConfig::default(),
             accept_log_loss: false,
         }
+    }
+
+    /// What this server is called among others.
+    pub fn name(&self) -> String {
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.server_name.clone().unwrap_or_else(host)
     }
 
     /// How often a worker must send something: three signs of life fit into a lease.
@@ -391,7 +404,8 @@ impl Config {
             ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),
             ("--owner-share", !(self.owner_share > 0.0 && self.owner_share <= 1.0), "must be above 0 and at most 1"),
         ];
-        if let Some((flag, problem)) = self.connections.problem().or_else(|| self.shares.problem()) {
+        let of_parts = self.connections.problem().or_else(|| self.shares.problem()).or_else(|| self.audit.problem());
+        if let Some((flag, problem)) = of_parts {
             return Err(ConfigError { flag, problem });
         }
         match rules.into_iter().find(|(_, broken, _)| *broken) {
@@ -429,7 +443,10 @@ mod tests {
         config.large_weight = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--large-weight must be 1 to 1000");
         type Spoil = fn(&mut Config);
-        let rules: [(&str, Spoil); 12] = [
+        let rules: [(&str, Spoil); 15] = [
+            ("--audit-log-bytes", |config| config.audit.audit_log_bytes = 1),
+            ("--audit-log-files", |config| config.audit.audit_log_files = 1),
+            ("--audit-rate-per-user", |config| config.audit.audit_rate_per_user = 0),
             ("--max-document-bytes", |config| {
                 (config.objects, config.max_document_bytes) = (Some("s3://bucket".into()), (5 << 30) + 1);
             }),

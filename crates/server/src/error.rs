@@ -122,6 +122,12 @@ pub enum Error {
     /// The store of notifications cannot be read or written: why, for the log.
     #[error("the store of notifications does not answer; try again")]
     NotificationStore(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The audit log cannot be read: why, for the log.
+    #[error("the audit log cannot be read; the server's log says why")]
+    AuditLog(#[source] std::io::Error),
+    /// What was done to a lane cannot be kept: why, for the log.
+    #[error("what operators do to lanes cannot be kept now; try again, the server's log says why")]
+    Lanes(#[source] Box<crate::lanes::LanesError>),
     /// A share of something that all users have in common is used up.
     #[error(transparent)]
     TooMany(#[from] crate::share::Exhausted),

@@ -174,6 +174,15 @@ impl JobFiles {
         self.objects.with_timeout(self.objects.exists(&path)).await
     }
 
+    /// The same without believing what was written here.
+    pub async fn exists_stored(&self, file: &JobFile) -> Result<bool, Error> {
+        if self.small(file).await?.is_some() {
+            return Ok(true);
+        }
+        let path = file.path(&self.objects);
+        self.objects.with_timeout(self.objects.exists(&path)).await
+    }
+
     /// Forgets what was written for a job that is removed: another one may be made under its id.
     pub fn forget(&self, folder: &JobFolder) {
         self.written.lock().folders.remove(folder);

@@ -8,11 +8,13 @@
 //! - [`services`]: the engine and what services need beside it; [`projections`]: what is counted with the engine's log.
 //! - [`jobs`], [`uploads`], [`worker`], [`queue`], [`presence`] and [`admin`]: the gRPC services. [`sampled`]: following
 //!   a state as a whole. `scaler`: how many workers Kubernetes should run.
-//! - `peers`: the other servers on the same log.
+//! - `lanes`: lanes that operators have paused.
+//! - [`audit`]: who did what, in a file. `peers`: the other servers on the same log.
 //! - [`error`] and [`status`]: what can go wrong, and how it looks on the wire. [`server`]: starts, runs and stops all of it;
 //!   `nats`: opens the log on NATS. [`check`]: whether a configuration can be used. [`transfer`]: logs and files from one place to another, for commands.
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod check;
 pub mod config;
@@ -29,6 +31,7 @@ pub mod holds;
 pub mod incoming_body;
 pub mod job_folder;
 pub mod jobs;
+mod lanes;
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod notifications;

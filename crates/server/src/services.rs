@@ -11,11 +11,13 @@ use courant_runtime::request;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::audit::{self, AuditError, AuditFiles, AuditLog};
+use crate::config::{AuditConfig, Config};
 use crate::credential::Credentials;
 use crate::error::Error;
 use crate::files::JobFiles;
 use crate::holds::Holds;
+use crate::lanes::{Lanes, LanesError};
 use crate::objects::Objects;
 use crate::progress_outbox::ProgressOutbox;
 use crate::projections::{self, Projections};
@@ -38,6 +40,10 @@ pub struct Services {
     pub holds: Holds,
     /// What all users use together.
     pub shares: Shares,
+    /// Lanes that operators have paused.
+    pub lanes: Lanes,
+    /// Who did what.
+    pub audit: Arc<AuditLog>,
     /// Progress for other servers.
     pub progress: ProgressOutbox,
     /// Told to every stream when the server stops.
@@ -57,6 +63,10 @@ pub enum OpenError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Lanes(LanesError),
 }
 
 impl Services {
@@ -65,8 +75,19 @@ impl Services {
         let secret = seal::shared_secret(&config)?;
         let (projections, registered) = projections::register(&config);
         let files = JobFiles::new(objects.clone(), log.clone(), config.small_file_bytes);
+        let lanes = Lanes::open(&*log, &config.data_dir).await;
+        let lanes = lanes.map_err(|error| match error {
+            LanesError::Read(error) => OpenError::Read(error),
+            other => OpenError::Lanes(other),
+        })?;
         let engine = Arc::new(Engine::open(config.engine(), log, registered).await?);
+        lanes.apply(&engine);
+        let AuditConfig { audit_log_bytes, audit_log_files, audit_rate_per_user, .. } = config.audit;
+        let lines = AuditFiles::new(config.audit.file(&config.data_dir), audit_log_bytes, audit_log_files);
+        let audit = Arc::new(AuditLog::open(lines, audit_rate_per_user, &config.name())?);
         Ok(Arc::new(Self {
+            audit,
+            lanes,
             shares: Shares::new(&config),
             config,
             engine,
@@ -88,7 +109,7 @@ impl Services {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        match self.detached.spawn(request::kept(work)).await {
+        match self.detached.spawn(request::kept(audit::carry(work))).await {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Err(Error::Draining),

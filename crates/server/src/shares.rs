@@ -22,6 +22,8 @@ pub struct Shares {
     /// Watches of a state as a whole: the queue, the workers, the metrics. Each message of them is large, and all change at
     /// once.
     pub state_watches: UserLimit,
+    /// Verifications of log and files.
+    pub verifications: UserLimit,
     /// Bytes of memory that documents under way take.
     pub upload_memory: UserLimit,
     /// Kinds of work that connected workers name, each worker's counted by itself.
@@ -42,6 +44,7 @@ impl Shares {
                 limits.state_watches_per_user,
                 limits.max_state_watches,
             ),
+            verifications: UserLimit::new("verifications", 1, 1),
             upload_memory: UserLimit::new(
                 "bytes of memory for documents under way",
                 config.upload_memory_per_user,

@@ -99,6 +99,8 @@ fn log(error: &Error) {
             });
         }
         Error::NotificationStore(cause) => tracing::error!(%cause, "the store of notifications failed"),
+        Error::Lanes(cause) => tracing::error!(%cause, "a lane was not changed"),
+        Error::AuditLog(cause) => tracing::error!(%cause, "the audit log cannot be read"),
         other => tracing::debug!(%other, "call refused"),
     }
 }
@@ -148,7 +150,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Replaced => (Code::Aborted, ErrorReason::WorkerReplaced),
         Error::WorkerIdTaken(_) => (Code::PermissionDenied, ErrorReason::WorkerIdTaken),
         Error::WorkerNotFound(_) => (Code::NotFound, ErrorReason::WorkerNotFound),
-        Error::NotificationStore(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
+        Error::NotificationStore(_) | Error::AuditLog(_) | Error::Lanes(_) => {
+            (Code::Unavailable, ErrorReason::StorageUnavailable)
+        }
         Error::Objects(cause) => match Fault::of(cause) {
             Fault::Missing => (Code::Internal, ErrorReason::Internal),
             // Workers wait for the operator with what they have; the reason tells clients that it takes one.

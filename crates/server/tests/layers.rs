@@ -6,9 +6,9 @@ use std::path::Path;
 const LAYERS: [&str; 20] = [
     "job_folder",
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
-    "credential data_dir ended_attempts expiry fault freed_workers holds progress_outbox share text unused_passwords work_counts",
+    "credential data_dir ended_attempts expiry fault freed_workers holds lanes progress_outbox share text unused_passwords work_counts",
     "config",
-    "error nats projections seal",
+    "audit error nats projections seal",
     "objects shares",
     "check",
     "files transfer",

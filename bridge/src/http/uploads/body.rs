@@ -17,11 +17,12 @@ use crate::http::upload::{IN_FLIGHT, PIECE, drain};
 use crate::ledger::Share;
 use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
+use crate::server::UserToken;
 
 /// A body on its way to the server.
 pub struct UploadBody {
     app: Arc<App>,
-    token: String,
+    token: UserToken,
     at: v1::WriteUploadHeader,
     left: u64,
     timeout: BodyTimeout,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use courant_auth::{Identity, TokenError};
+use courant_auth::{Identity, Role, TokenError};
 use courant_proto::v1::ErrorReason;
 use courant_runtime::traces::Span;
 use tokio::time::Instant;
@@ -196,6 +196,7 @@ impl Session {
             self.record_refusal(Limit::Subscriptions);
             return Err(ApiError::too_many(format!("a connection may have {limit} subscriptions; end some")));
         }
+        let followed = topic.kind().is_for_admins().then(|| topic.to_string());
         let request = SubscribeRequest {
             id,
             topic,
@@ -205,9 +206,15 @@ impl Session {
             user: user.shares.clone(),
             access: JobAccess::of(&user.identity),
         };
+        let (allowed, subject) = (user.identity.has(Role::Admin), user.identity.subject.clone());
         let subscriber = Subscriber::new(self.outbox.clone());
         let added = self.subscriptions.add(&self.app.topics, subscriber, request, span);
-        added.inspect_err(|_| self.record_refusal(Limit::TopicsPerUser))
+        added.inspect_err(|_| self.record_refusal(Limit::TopicsPerUser))?;
+        if let Some(topic) = followed.filter(|_| allowed) {
+            let address = Some(self.permit.address());
+            self.app.audit.record(AuditAction::TopicFollowed, Some(&subject), address, Some(&topic));
+        }
+        Ok(())
     }
 
     /// Rights may have changed with the token: what it does not allow any more ends, the rest goes on.

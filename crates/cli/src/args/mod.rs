@@ -1,5 +1,6 @@
 //! The command line. Every flag has an environment variable `COURANT_…`; the texts here are what `--help` prints.
 
+mod admin;
 mod operate;
 mod transfer;
 mod up;
@@ -9,6 +10,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::admin::{
+    Admin, AdminCommand, AdminJobs, Audit, Bulk, CloseConnections, Connections, Explain, OperatorFlags, PauseLane,
+    ResumeLane, Verify,
+};
 pub use self::operate::{WatchFlags, WorkerIds};
 pub use self::transfer::Backup;
 #[cfg(feature = "nats")]
@@ -63,6 +68,8 @@ pub enum Command {
     BeginEpoch(Box<BeginEpoch>),
     /// Show metrics of the server and its work; needs the role `admin`
     Metrics(WatchFlags),
+    /// What operators do; needs the role `admin`
+    Admin(Box<Admin>),
     /// Make a token from the secret of a data folder; prints only the token
     Token(Token),
     /// The isolated process that reads one PDF; started by workers
@@ -408,7 +415,9 @@ mod tests {
 
     #[test]
     fn every_flag_has_an_environment_variable_and_a_help_text() {
-        for command in Courant::command().get_subcommands() {
+        let all = Courant::command();
+        let nested = all.get_subcommands().flat_map(|command| command.get_subcommands());
+        for command in all.get_subcommands().chain(nested) {
             for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
                 let name = flag.get_id().as_str();
                 if matches!(name, "help" | "version") {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use courant_joblog::ids::{JobId, Revision, Timestamp};
-use courant_joblog::job::Job;
+use courant_joblog::job::{Job, Lane};
 use courant_joblog::log::{Entry, Filter, Log, ReadError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -213,6 +213,12 @@ impl Engine {
     /// Puts a job that was taken for a claim back into its queue, if it still waits.
     pub fn give_back(&self, id: &JobId) {
         self.state.lock().view.give_back(id);
+    }
+
+    /// Gives out nothing of a lane, or gives out again.
+    pub fn set_paused(&self, lane: Lane, paused: bool) {
+        self.state.lock().view.set_paused(lane, paused);
+        self.wake.notify_one();
     }
 
     /// A signal that grows as the view does.

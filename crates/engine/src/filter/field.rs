@@ -1,17 +1,18 @@
 //! What a filter's words mean: fields of a job, and what they are compared with.
 
-use std::cmp::Ordering;
 use std::fmt::{Display, Formatter};
 
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{Job, Lane, State};
 
 use super::candidate::Candidate;
+use super::compare::{Pattern, Polarity, ProblemAt, Refused, TextTest, instant, plain, sense};
+use super::dialect::Dialect;
 use super::lexer::{Comparator, Text, quote};
 use crate::rfc3339::Instant;
 
 /// All fields, for those who named another.
-pub const NAMES: &str = "job_id, owner, document_id, batch_id, request_id, kind, filename, document_bytes, lane, state, \
+const NAMES: &str = "job_id, owner, document_id, batch_id, request_id, kind, filename, document_bytes, lane, state, \
     attempt, pages_total, pages_done, worker_id, error.code, create_time, start_time, end_time, labels, labels.KEY";
 const STATES: [(&str, State); 6] = [
     ("QUEUED", State::Queued),
@@ -22,6 +23,23 @@ const STATES: [(&str, State); 6] = [
     ("CANCELLED", State::Cancelled),
 ];
 const LANES: [(&str, Lane); 3] = [("PREMIUM", Lane::Premium), ("NORMAL", Lane::Normal), ("LARGE", Lane::Large)];
+
+/// Filters of jobs.
+pub enum OfJobs {}
+
+impl Dialect for OfJobs {
+    type Field = Field;
+    type Condition = Condition;
+    const FIELDS: &'static str = NAMES;
+
+    fn field(name: &str) -> Option<Field> {
+        Field::named(name)
+    }
+
+    fn condition(field: Field, comparator: Comparator, value: Text) -> Result<Condition, Refused> {
+        field.test(comparator, value)
+    }
+}
 
 /// A field of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,17 +84,6 @@ pub enum TimeField {
     End,
 }
 
-/// A text, perhaps with anything before or after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
-    /// What it has in it.
-    pub text: String,
-    /// Anything may stand before.
-    pub open_start: bool,
-    /// Anything may stand after.
-    pub open_end: bool,
-}
-
 /// A condition on one field.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
@@ -97,23 +104,6 @@ pub enum Condition {
     /// There is a label of this name.
     HasLabel(String),
 }
-
-/// Whether something is to be so, or not so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Polarity {
-    Is,
-    IsNot,
-}
-
-/// Which word a problem is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProblemAt {
-    Comparator,
-    /// What is compared with.
-    Value,
-}
-
-type Refused = (ProblemAt, String);
 
 impl Field {
     /// The field of this name.
@@ -168,23 +158,10 @@ impl Field {
 
 impl TextField {
     fn test(self, comparator: Comparator, value: Text) -> Result<Condition, Refused> {
-        let sense = match comparator {
-            Comparator::Equal | Comparator::Has => Polarity::Is,
-            Comparator::NotEqual => Polarity::IsNot,
-            Comparator::Less | Comparator::AtMost | Comparator::Greater | Comparator::AtLeast => {
-                return match value.stars.is_empty() {
-                    true => Ok(Condition::Sorted(self, comparator, value.text)),
-                    false => {
-                        Err((ProblemAt::Value, "`*` goes with =, != and : only; a real one is written \\*".to_owned()))
-                    }
-                };
-            }
-        };
-        let mut pattern = Pattern::of(value)?;
-        if comparator == Comparator::Has && !pattern.open_start && !pattern.open_end {
-            (pattern.open_start, pattern.open_end) = (true, true);
-        }
-        Ok(Condition::Like(self, pattern, sense))
+        Ok(match TextTest::of(comparator, value)? {
+            TextTest::Like(pattern, polarity) => Condition::Like(self, pattern, polarity),
+            TextTest::Sorted(comparator, text) => Condition::Sorted(self, comparator, text),
+        })
     }
 
     /// `None` when it is not set.
@@ -264,51 +241,6 @@ impl Display for TimeField {
     }
 }
 
-impl Pattern {
-    fn of(value: Text) -> Result<Self, Refused> {
-        let Text { text, stars, .. } = value;
-        let open_start = stars.first() == Some(&0);
-        let open_end = !text.is_empty() && stars.last() == Some(&(text.len() - 1));
-        if text.len() == 1 && open_start {
-            return Ok(Self { text: String::new(), open_start: true, open_end: true });
-        }
-        if stars.len() > usize::from(open_start) + usize::from(open_end) {
-            let problem = "`*` is allowed at an end of a text only; a real one is written \\*";
-            return Err((ProblemAt::Value, problem.to_owned()));
-        }
-        let inner = &text[usize::from(open_start)..text.len() - usize::from(open_end)];
-        Ok(Self { text: inner.to_owned(), open_start, open_end }.normalized())
-    }
-
-    /// Open at one end without a text is open at both.
-    pub fn normalized(mut self) -> Self {
-        if self.text.is_empty() && (self.open_start || self.open_end) {
-            (self.open_start, self.open_end) = (true, true);
-        }
-        self
-    }
-
-    fn fits(&self, text: &str) -> bool {
-        match (self.open_start, self.open_end) {
-            (true, true) => text.contains(&self.text),
-            (true, false) => text.ends_with(&self.text),
-            (false, true) => text.starts_with(&self.text),
-            (false, false) => text == self.text,
-        }
-    }
-}
-
-impl Display for Pattern {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let quoted = quote(&self.text);
-        let star = |open: bool| if open { "*" } else { "" };
-        if self.text.is_empty() && self.open_start {
-            return f.write_str("\"*\"");
-        }
-        write!(f, "\"{}{}{}\"", star(self.open_start), &quoted[1..quoted.len() - 1], star(self.open_end))
-    }
-}
-
 impl Condition {
     /// Whether it holds for a job. What is not set is neither before nor after anything, and not equal to it.
     pub fn holds(&self, candidate: &Candidate) -> bool {
@@ -347,50 +279,6 @@ impl Display for Condition {
     }
 }
 
-impl Polarity {
-    fn is(self, so: bool) -> bool {
-        match self {
-            Self::Is => so,
-            Self::IsNot => !so,
-        }
-    }
-
-    fn sign(self) -> &'static str {
-        match self {
-            Self::Is => "=",
-            Self::IsNot => "!=",
-        }
-    }
-}
-
-impl Comparator {
-    fn holds(self, order: Ordering) -> bool {
-        match self {
-            Self::Equal | Self::Has => order.is_eq(),
-            Self::NotEqual => order.is_ne(),
-            Self::Less => order.is_lt(),
-            Self::AtMost => order.is_le(),
-            Self::Greater => order.is_gt(),
-            Self::AtLeast => order.is_ge(),
-        }
-    }
-}
-
-/// For a single value, to have it is to be equal to it.
-fn plain(comparator: Comparator) -> Comparator {
-    if comparator == Comparator::Has { Comparator::Equal } else { comparator }
-}
-
-fn sense(comparator: Comparator) -> Result<Polarity, Refused> {
-    match comparator {
-        Comparator::Equal | Comparator::Has => Ok(Polarity::Is),
-        Comparator::NotEqual => Ok(Polarity::IsNot),
-        Comparator::Less | Comparator::AtMost | Comparator::Greater | Comparator::AtLeast => {
-            Err((ProblemAt::Comparator, "this field goes with = and != only".to_owned()))
-        }
-    }
-}
-
 fn choice<T: Copy>(known: &[(&str, T)], prefix: &str, text: &str) -> Result<T, Refused> {
     let short = text.strip_prefix(prefix).unwrap_or(text);
     known.iter().find(|(name, _)| *name == short).map(|(_, value)| *value).ok_or_else(|| {
@@ -401,8 +289,4 @@ fn choice<T: Copy>(known: &[(&str, T)], prefix: &str, text: &str) -> Result<T, R
 
 fn name<T: PartialEq>(known: &[(&'static str, T)], value: T) -> &'static str {
     known.iter().find(|(_, of)| *of == value).map_or("", |(name, _)| name)
-}
-
-fn instant(text: &str) -> Result<Instant, Refused> {
-    Instant::parse(text).ok_or_else(|| (ProblemAt::Value, "expected a time like \"2026-01-31T12:00:00Z\"".to_owned()))
 }

@@ -5,6 +5,8 @@
 //! reading one costs nothing, whoever wrote it. What asking it of a job costs is counted by the [`Candidate`].
 
 mod candidate;
+mod compare;
+mod dialect;
 mod expression;
 mod field;
 mod lexer;
@@ -13,7 +15,9 @@ mod parse;
 mod tests;
 
 pub use candidate::Candidate;
+pub use compare::{Polarity, ProblemAt, Refused, TextTest, instant, plain};
+pub use dialect::Dialect;
 pub use expression::Filter;
 pub use field::Condition;
-pub use lexer::InvalidFilter;
-pub use parse::{MAX_BYTES, MAX_DEPTH, parse};
+pub use lexer::{Comparator, InvalidFilter, Text};
+pub use parse::{MAX_BYTES, MAX_DEPTH, parse, parse_as};

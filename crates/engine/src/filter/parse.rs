@@ -1,7 +1,11 @@
 //! The order of a filter's words. As AIP-160 has it: OR binds tighter than AND, and words side by side are joined by AND.
 
+use std::marker::PhantomData;
+
+use super::compare::ProblemAt;
+use super::dialect::Dialect;
 use super::expression::Filter;
-use super::field::Field;
+use super::field::OfJobs;
 use super::lexer::{InvalidFilter, Lexer, Text, Token, problem};
 
 /// The longest filter in bytes.
@@ -9,12 +13,17 @@ pub const MAX_BYTES: usize = 2048;
 /// How deep parentheses may be nested.
 pub const MAX_DEPTH: usize = 32;
 
-/// Reads a filter; `None` for one that says nothing.
+/// Reads a filter of jobs; `None` for one that says nothing.
 pub fn parse(source: &str) -> Result<Option<Filter>, InvalidFilter> {
+    parse_as::<OfJobs>(source)
+}
+
+/// Reads a filter of something else.
+pub fn parse_as<D: Dialect>(source: &str) -> Result<Option<Filter<D::Condition>>, InvalidFilter> {
     if source.len() > MAX_BYTES {
         return Err(problem(MAX_BYTES, format!("a filter may have at most {MAX_BYTES} bytes")));
     }
-    let mut parser = Parser { lexer: Lexer::new(source), next: (0, Token::End), depth: 0 };
+    let mut parser = Parser::<D> { lexer: Lexer::new(source), next: (0, Token::End), depth: 0, dialect: PhantomData };
     parser.advance()?;
     if parser.next.1 == Token::End {
         return Ok(None);
@@ -27,19 +36,20 @@ pub fn parse(source: &str) -> Result<Option<Filter>, InvalidFilter> {
     }
 }
 
-struct Parser<'a> {
+struct Parser<'a, D> {
     lexer: Lexer<'a>,
     next: (usize, Token),
     depth: usize,
+    dialect: PhantomData<D>,
 }
 
-impl Parser<'_> {
+impl<D: Dialect> Parser<'_, D> {
     fn advance(&mut self) -> Result<(usize, Token), InvalidFilter> {
         let next = self.lexer.next()?;
         Ok(std::mem::replace(&mut self.next, next))
     }
 
-    fn expression(&mut self) -> Result<Filter, InvalidFilter> {
+    fn expression(&mut self) -> Result<Filter<D::Condition>, InvalidFilter> {
         let mut parts = vec![self.factor()?];
         loop {
             match self.next.1 {
@@ -51,7 +61,7 @@ impl Parser<'_> {
         }
     }
 
-    fn factor(&mut self) -> Result<Filter, InvalidFilter> {
+    fn factor(&mut self) -> Result<Filter<D::Condition>, InvalidFilter> {
         let mut parts = vec![self.term()?];
         while self.next.1 == Token::Or {
             self.advance()?;
@@ -60,7 +70,7 @@ impl Parser<'_> {
         Ok(one_or(parts, Filter::Any))
     }
 
-    fn term(&mut self) -> Result<Filter, InvalidFilter> {
+    fn term(&mut self) -> Result<Filter<D::Condition>, InvalidFilter> {
         if matches!(self.next.1, Token::Not | Token::Minus) {
             self.advance()?;
             return Ok(Filter::Not(Box::new(self.simple()?)));
@@ -68,7 +78,7 @@ impl Parser<'_> {
         self.simple()
     }
 
-    fn simple(&mut self) -> Result<Filter, InvalidFilter> {
+    fn simple(&mut self) -> Result<Filter<D::Condition>, InvalidFilter> {
         // What follows a word decides how it is read on, so the lexer is right behind it.
         match std::mem::replace(&mut self.next, (0, Token::End)) {
             (at, Token::Open) => self.group(at),
@@ -77,7 +87,7 @@ impl Parser<'_> {
         }
     }
 
-    fn group(&mut self, at: usize) -> Result<Filter, InvalidFilter> {
+    fn group(&mut self, at: usize) -> Result<Filter<D::Condition>, InvalidFilter> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(problem(at, format!("parentheses may be nested at most {MAX_DEPTH} deep")));
@@ -91,7 +101,7 @@ impl Parser<'_> {
         }
     }
 
-    fn restriction(&mut self, at: usize, mut name: Text) -> Result<Filter, InvalidFilter> {
+    fn restriction(&mut self, at: usize, mut name: Text) -> Result<Filter<D::Condition>, InvalidFilter> {
         let mut quoted_key = false;
         if !name.quoted
             && name.text.ends_with('.')
@@ -110,27 +120,26 @@ impl Parser<'_> {
         if !quoted_key && !name.stars.is_empty() {
             return Err(problem(at, "a field's name has no `*`"));
         }
-        let field = Field::named(&name.text).ok_or_else(|| problem(at, unknown(&name.text)))?;
+        let field = D::field(&name.text).ok_or_else(|| problem(at, unknown(&name.text, D::FIELDS)))?;
         let sign_at = self.next.0;
         let (value_at, value) = self.lexer.argument()?;
-        let test = field.test(comparator, value).map_err(|(whose, text)| {
-            problem(if whose == super::field::ProblemAt::Comparator { sign_at } else { value_at }, text)
-        })?;
+        let test = D::condition(field, comparator, value)
+            .map_err(|(whose, text)| problem(if whose == ProblemAt::Comparator { sign_at } else { value_at }, text))?;
         self.advance()?;
         Ok(Filter::Condition(test))
     }
 }
 
-fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
+fn one_or<C>(mut parts: Vec<Filter<C>>, many: fn(Vec<Filter<C>>) -> Filter<C>) -> Filter<C> {
     match parts.len() {
         1 => parts.remove(0),
         _ => many(parts),
     }
 }
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str, fields: &str) -> String {
     let shown: String = name.chars().take(64).collect();
-    format!("there is no field {shown:?}; there are {}", super::field::NAMES)
+    format!("there is no field {shown:?}; there are {fields}")
 }
 
 fn unexpected(at: usize, token: &Token) -> InvalidFilter {

@@ -4,7 +4,8 @@ use courant_joblog::ids::{BatchId, Timestamp};
 use courant_joblog::job::{JobError, Lane, State};
 use proptest::prelude::*;
 
-use super::field::{Condition, NumberField, Pattern, Polarity, TextField, TimeField};
+use super::compare::Pattern;
+use super::field::{Condition, NumberField, TextField, TimeField};
 use super::lexer::Comparator;
 use super::*;
 use crate::rfc3339::Instant;

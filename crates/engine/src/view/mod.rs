@@ -195,15 +195,31 @@ impl View {
         self.queues.weights()
     }
 
+    /// Whether nothing of a lane is given out.
+    pub fn is_paused(&self, lane: Lane) -> bool {
+        self.queues.is_paused(lane)
+    }
+
+    /// Gives out nothing of a lane, or gives out again.
+    pub fn set_paused(&mut self, lane: Lane, paused: bool) {
+        self.queues.set_paused(lane, paused);
+    }
+
+    /// Jobs of a kind that an owner has running, those being claimed among them.
+    pub fn running_of(&self, kind: &str, owner: &Owner) -> u32 {
+        self.queues.running_of(kind, owner)
+    }
+
     /// Whether jobs of a kind wait or are held.
     pub fn is_demanded(&self, kind: &str) -> bool {
         self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0 || queue.held > 0)
     }
 
-    /// Those of the kinds that jobs wait for, where `offered` has all kinds that workers take. Looks through the smaller of
-    /// the two: callers name kinds, and so do workers.
+    /// Those of the kinds that jobs wait for in lanes that are not paused, where `offered` has all kinds that workers take. Looks
+    /// through the smaller of the two: callers name kinds, and so do workers.
     pub fn kinds_with_waiting_jobs<'a, V>(&'a self, offered: &'a HashMap<Box<str>, V>) -> Vec<&'a str> {
-        let waits = |kind: &str| self.queues.states(kind).iter().any(|queue| queue.waiting.jobs > 0);
+        let is_served = |queue: &QueueState<'_>| queue.waiting.jobs > 0 && !self.is_paused(queue.lane);
+        let waits = |kind: &str| self.queues.states(kind).iter().any(is_served);
         if self.queues.kinds().len() < offered.len() {
             self.queues.kinds().filter(|kind| offered.contains_key(*kind) && waits(kind)).collect()
         } else {

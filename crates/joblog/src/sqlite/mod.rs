@@ -28,7 +28,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -51,7 +51,9 @@ use self::writer::{Stopped, Writer};
 use crate::codec;
 use crate::commit_stats::CommitStats;
 use crate::ids::{DocumentId, JobId, Owner, Revision};
-use crate::log::{Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogInfo, ReadError, Record};
+use crate::log::{
+    Append, AppendError, Blob, Entry, Filter, Key, Latest, Log, LogDescription, LogInfo, ReadError, Record,
+};
 use crate::recent::Ring;
 
 /// How often an end of a job is tried that finds the disk full.
@@ -61,6 +63,7 @@ const TRIES: usize = 4;
 #[derive(Debug)]
 pub struct SqliteLog {
     info: LogInfo,
+    path: PathBuf,
     head: watch::Receiver<Revision>,
     recent: Arc<RwLock<Ring>>,
     readers: Readers,
@@ -124,7 +127,8 @@ impl SqliteLog {
             info: opening.info,
             head,
             recent,
-            readers: Readers::new(path, options.readers),
+            readers: Readers::new(path.clone(), options.readers),
+            path,
             stopped,
             full,
             commits,
@@ -267,6 +271,18 @@ impl Log for SqliteLog {
 
     fn commits(&self) -> Option<Arc<CommitStats>> {
         Some(self.commits.clone())
+    }
+
+    async fn describe(&self) -> Result<LogDescription, ReadError> {
+        let path = self.path.clone();
+        self.readers
+            .run(move |_| {
+                let files = ["", "-wal"].map(|end| std::fs::metadata(format!("{}{end}", path.display())));
+                let bytes = files.into_iter().flatten().map(|file| file.len()).sum();
+                let location = path.display().to_string();
+                Ok(LogDescription { engine: "sqlite", location, bytes: Some(bytes), max_bytes: None, replicas: 1 })
+            })
+            .await
     }
 
     async fn probe(&self) -> Result<(), AppendError> {

@@ -31,6 +31,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub use self::actions::Jobs;
 use self::watched::{cursor_in, on_gap, watched_jobs};
+use crate::audit;
 use crate::auth::{caller, require, time_left};
 use crate::config::Retention;
 use crate::convert::{self, interval_in};
@@ -118,6 +119,7 @@ impl JobService for Jobs {
         if name.0.as_str() != identity.subject {
             require(&identity, Role::Admin, "admin")?;
         }
+        audit::note_target(batch_id);
         Ok(Response::new(batch::cancel(&self.services, &identity, &name).await?))
     }
 

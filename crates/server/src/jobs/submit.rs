@@ -13,6 +13,7 @@ use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use tonic::{Code, Streaming};
 
 use super::submit_request::SubmitRequest;
+use crate::audit;
 use crate::convert;
 use crate::error::Error;
 use crate::files::{Document, DocumentWriter, JobFile};
@@ -199,6 +200,7 @@ pub async fn commit(
     document: Document,
     mut reservation: Option<Reservation>,
 ) -> Result<Submitted, Error> {
+    audit::note_job(request.id.as_str());
     // Who removes a job holds its files, too: a repeat of its request waits until they are gone.
     let _hold = services.holds.take(&request.id).await;
     let stored = document.stored.clone();

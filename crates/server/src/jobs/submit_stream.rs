@@ -16,6 +16,7 @@ use tonic::{Code, Status, Streaming};
 use super::actions::Jobs;
 use super::submit::{self, MAX_CHUNK};
 use super::submit_request::SubmitRequest;
+use crate::audit;
 use crate::auth::time_left;
 use crate::error::Error;
 use crate::incoming_body::{IncomingBody, MAX_PIECE_MESSAGE};
@@ -38,12 +39,12 @@ pub type Answers = mpsc::Receiver<Result<SubmitJobsResponse, Status>>;
 /// of some, but never half of one.
 pub fn start(jobs: Jobs, identity: Arc<Identity>, inbound: Streaming<SubmitJobsRequest>) -> Answers {
     let (answers, out) = mpsc::channel(ANSWERS);
-    jobs.services.clone().streams.spawn(request::kept(async move {
+    jobs.services.clone().streams.spawn(request::kept(audit::carry(async move {
         if let Err(error) = serve(&jobs, &identity, inbound, &answers).await {
             tracing::debug!(%error, "a stream of submits ended");
             let _ = answers.try_send(Err(error.into()));
         }
-    }));
+    })));
     out
 }
 
@@ -113,8 +114,16 @@ async fn deliver(
 async fn take(jobs: &Jobs, identity: &Identity, request: SubmitJobsRequest) -> SubmitJobsResponse {
     let number = request.number;
     let outcome = match submit(jobs, identity, request).await {
-        Ok(submitted) => Outcome::Submitted(submitted),
-        Err(error) => Outcome::Error(call_error(error)),
+        Ok(submitted) => {
+            let job = submitted.job.as_ref().map(|job| job.job_id.as_str());
+            audit::record_now("job.submit", Code::Ok, job, None);
+            Outcome::Submitted(submitted)
+        }
+        Err(error) => {
+            let refused = call_error(error);
+            audit::record_now("job.submit", Code::from_i32(refused.code), None, None);
+            Outcome::Error(refused)
+        }
     };
     SubmitJobsResponse { number, outcome: Some(outcome) }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::{Draft, Item, MESSAGE, Obsolete, Operation, What, endpoint_name};
 use super::subscription::Subscription;
+use crate::lanes;
 use crate::seal::Sealer;
 
 /// Kinds of notes. Those of the first three go when they are older than notifications are kept.
@@ -118,6 +119,9 @@ pub(super) fn encode(operation: Operation, sealer: &Sealer) -> Result<Bytes, rmp
 
 /// None for what this version or this server cannot read; the log says so.
 pub(super) fn decode(note: &Note, sealer: &Sealer) -> Option<Item> {
+    if lanes::is_note(&note.bytes) {
+        return None;
+    }
     let read = rmp_serde::from_slice::<StoredOperation>(&note.bytes);
     let read = read.inspect_err(|error| {
         tracing::warn!(revision = note.revision.0, %error, "a shared notification cannot be read; it is left out");

@@ -47,6 +47,10 @@ pub enum Content {
         question: u64,
         followed: bool,
     },
+    /// An operator wants the connections of a user closed, at the bridges of all servers.
+    CloseUser {
+        user: String,
+    },
 }
 
 /// A worker, as [`WorkerStatus`] has it.

@@ -61,8 +61,7 @@ impl Peers {
     /// None where no other server can have the log open.
     pub fn new(services: Arc<Services>, registry: Arc<Registry>, presence: Arc<PresenceRegistry>) -> Option<Arc<Self>> {
         let messages = services.engine.log.peers()?;
-        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let name = services.config.server_name.clone().unwrap_or_else(host);
+        let name = services.config.name();
         registry.set_name(&name);
         Some(Arc::new(Self {
             messages,
@@ -111,6 +110,11 @@ impl Peers {
             }
         };
         tokio::time::timeout(ANSWER_WITHIN, answered).await.map_err(|_| Error::PeerSilent(worker.clone()))
+    }
+
+    /// Has the other servers' bridges close the connections of a user. Who does not hear it keeps them.
+    pub async fn close_user(&self, user: &str) {
+        self.send(Content::CloseUser { user: user.to_owned() }).await;
     }
 
     /// Tells of workers whenever that changes, and often enough for their leases.
@@ -178,6 +182,8 @@ impl Peers {
             Content::Ask => self.registry.changed.notify_one(),
             Content::WhoFollows { .. } if server == self.registry.server => {}
             Content::WhoFollows { question, job } => self.answer_who_follows(question, &JobId::new(job)).await,
+            Content::CloseUser { .. } if server == self.registry.server => {}
+            Content::CloseUser { user } => self.presence.close_user(&user),
             Content::Follows { question, followed } => self.receive_answer(server, question, followed),
         }
     }

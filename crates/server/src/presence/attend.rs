@@ -8,10 +8,11 @@ use courant_proto::v1::attend_request::Message;
 use courant_proto::v1::{AttendRequest, AttendResponse};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::checked;
 use super::registry::{BridgeRegistration, PresenceRegistry, UserUpdate};
+use crate::audit;
 use crate::error::Error;
 use crate::services::Services;
 
@@ -32,14 +33,14 @@ pub fn start(
     token_left: Duration,
 ) -> mpsc::Receiver<Result<AttendResponse, Status>> {
     let (out, responses) = mpsc::channel(IN_FLIGHT);
-    services.clone().streams.spawn(async move {
+    services.clone().streams.spawn(audit::carry(async move {
         let expires = Instant::now() + token_left.min(LONGEST);
         if let Err(error) = serve(&services, &presence, inbound, &out, expires).await {
             tracing::debug!(%error, "a bridge's stream ended");
             // The receiver may be gone.
             let _ = out.send(Err(error.into())).await;
         }
-    });
+    }));
     responses
 }
 
@@ -59,6 +60,7 @@ async fn serve(
     let hello = checked::hello(hello)?;
     let bridge = hello.bridge_id.clone();
     tracing::info!(%bridge, software = %hello.software, "bridge connected");
+    audit::record_now("bridge.connect", Code::Ok, None, Some(&bridge));
     let registration = presence.register(hello);
     // Side by side: a bridge that waits for us to read must not wait for itself.
     let served = tokio::select! {
@@ -70,6 +72,7 @@ async fn serve(
         () = tokio::time::sleep_until(expires) => Err(TokenError::Expired.into()),
     };
     tracing::info!(%bridge, "bridge disconnected");
+    audit::record_now("bridge.disconnect", Code::Ok, None, Some(&bridge));
     served
 }
 
@@ -99,11 +102,23 @@ async fn receive_reports(
 
 async fn send(registration: &BridgeRegistration, out: &Out) {
     loop {
-        for user in registration.send_queue.next().await {
+        let users = tokio::select! {
+            users = registration.send_queue.next() => users,
+            users = registration.closing.next() => {
+                for user in users {
+                    let close = AttendResponse { elsewhere: None, close_user: user.to_string() };
+                    if out.send(Ok(close)).await.is_err() {
+                        return;
+                    }
+                }
+                continue;
+            }
+        };
+        for user in users {
             let Ok(permit) = out.reserve().await else { return };
             // Read only now that it can be sent, so that it is current.
             if let Some(elsewhere) = registration.elsewhere(&user) {
-                permit.send(Ok(AttendResponse { elsewhere: Some(elsewhere) }));
+                permit.send(Ok(AttendResponse { elsewhere: Some(elsewhere), close_user: String::new() }));
             }
         }
     }

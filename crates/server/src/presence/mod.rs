@@ -24,6 +24,7 @@ use courant_proto::v1::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::audit;
 use crate::auth::{caller, require, time_left};
 use crate::convert::interval_within;
 use crate::sampled::{self, Intervals, LISTS_EVERY};
@@ -62,6 +63,8 @@ impl PresenceService for Presences {
             "" => identity.subject.as_str(),
             user if user != identity.subject && !identity.has(Role::Service) => {
                 require(&identity, Role::Admin, "admin or service")?;
+                audit::note_others();
+                audit::note_target(user);
                 user
             }
             user => user,

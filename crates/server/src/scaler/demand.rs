@@ -37,7 +37,8 @@ pub fn now(services: &Services, registry: &Registry, kind: &str) -> Demand {
         for queue in Lane::ALL.map(|lane| view.queue(kind, lane)) {
             demand.delayed += u64::from(queue.delayed);
             demand.active += u64::from(queue.held);
-            if queue.waiting.jobs == 0 {
+            // What waits in a paused lane needs no worker.
+            if queue.waiting.jobs == 0 || view.is_paused(queue.lane) {
                 continue;
             }
             demand.waiting += queue.waiting.jobs;

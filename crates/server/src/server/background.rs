@@ -30,6 +30,8 @@ impl Server {
         let pulse = self.monitor.probes().pulse("dispatch", stuck_after);
         tasks.keep("dispatch", dispatch::run(services(), registry(), pulse));
         tasks.keep("health", look(monitor(), services(), stuck_after));
+        let followed = services();
+        tasks.keep("lanes", async move { followed.lanes.follow(&followed.engine).await });
         tasks.keep("leases", sweep::run(services(), registry()));
         if let Some(peers) = &self.peers {
             tasks.keep("other servers", peers.clone().run());

@@ -13,6 +13,7 @@ use courant_joblog::job::{Lane, State};
 use courant_monitoring::{GrpcCalls, Monitor, Samples};
 
 use super::health::disk;
+use crate::audit;
 use crate::objects::Operation;
 use crate::presence::registry::PresenceRegistry;
 use crate::services::Services;
@@ -64,6 +65,7 @@ impl ServerMetrics {
         self.log(samples)?;
         self.objects(samples)?;
         self.clients(samples)?;
+        self.audit(samples)?;
         self.calls.write(samples)
     }
 
@@ -171,6 +173,14 @@ impl ServerMetrics {
         let rows = Operation::ALL.iter().map(|(operation, name)| ([*name], stats.failed(*operation)));
         let help = "Requests that the store of documents and results could not carry out, by operation.";
         samples.counters("courant_object_request_failures", help, ["operation"], rows)
+    }
+
+    fn audit(&self, samples: &mut Samples<'_>) -> fmt::Result {
+        let stats = &self.services.audit.stats;
+        samples.counter("courant_audit_lines", "Lines that were written into the audit log.", stats.lines.get())?;
+        let rows = audit::Drop::ALL.map(|(why, name)| ([name], stats.dropped(why)));
+        let help = "Events that have no line of their own in the audit log, by reason.";
+        samples.counters("courant_audit_events_dropped", help, ["reason"], rows)
     }
 
     fn clients(&self, samples: &mut Samples<'_>) -> fmt::Result {

@@ -20,6 +20,7 @@ use tower::layer::util::{Identity, Stack};
 use super::errors::ServeError;
 use super::open::Server;
 use crate::admin::Admin;
+use crate::audit::AuditCalls;
 use crate::auth::AuthInterceptor;
 use crate::incoming_body::MAX_PIECE_MESSAGE;
 use crate::jobs::Jobs;
@@ -39,8 +40,8 @@ const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// HTTP/2 pings to clients that are silent, and how long they may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// A router that counts its calls, for their connections and for operators.
-pub(super) type CountedRouter = Router<Stack<CountGrpcCalls, Stack<CountCalls, Identity>>>;
+/// A router that counts its calls, for their connections and for operators, and writes them into the audit log.
+pub(super) type CountedRouter = Router<Stack<AuditCalls, Stack<CountGrpcCalls, Stack<CountCalls, Identity>>>>;
 
 impl Server {
     pub(super) async fn router(&self, calls: &GrpcCalls) -> Result<CountedRouter, ServeError> {
@@ -60,8 +61,12 @@ impl Server {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .accept_compressed(Gzip)
                 .accept_compressed(Zstd);
-        let admin =
-            AdminServiceServer::new(Admin::new(self.services.clone(), self.registry.clone(), self.peers.clone()));
+        let admin = AdminServiceServer::new(Admin::new(
+            self.services.clone(),
+            self.registry.clone(),
+            self.peers.clone(),
+            self.presence.clone(),
+        ));
         let queue = QueueServiceServer::new(Queues {
             services: self.services.clone(),
             registry: self.registry.clone(),
@@ -94,6 +99,7 @@ impl Server {
             .max_concurrent_streams(Some(self.services.config.max_streams))
             .layer(CountCalls)
             .layer(calls.layer())
+            .layer(AuditCalls(self.services.audit.clone()))
             .add_service(InterceptedService::new(jobs, guard.clone()))
             .add_service(InterceptedService::new(workers, guard.clone()))
             .add_service(InterceptedService::new(admin, guard.clone()))

@@ -17,6 +17,8 @@ use super::health::{announce, announce_staying};
 use super::metrics::ServerMetrics;
 use super::open::Server;
 use super::router::CountedRouter;
+use crate::audit::Category;
+use crate::audit::event::{AuditEvent, Source};
 
 /// How long connections, and then tasks, may take to end at least once every stream was asked to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -42,6 +44,7 @@ impl Server {
         announce(&self.monitor, true);
         self.monitor.probes().set("drain", None);
         self.monitor.probes().set_started();
+        self.audit("server.start");
         let calls = GrpcCalls::default();
         self.register_metrics(calls.clone());
         let router = self.router(&calls).await?.add_service(self.monitor.health().service());
@@ -60,6 +63,7 @@ impl Server {
         };
         self.services.stopping.cancel();
         stop.cancel();
+        self.audit("server.stop");
         let tasks = async {
             background.stopped().await;
             self.services.streams.close();
@@ -74,6 +78,12 @@ impl Server {
     fn register_metrics(&self, calls: GrpcCalls) {
         let (services, registry, presence) = (self.services.clone(), self.registry.clone(), self.presence.clone());
         ServerMetrics { services, registry, presence, calls }.register(&self.monitor);
+    }
+
+    fn audit(&self, action: &str) {
+        let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        let event = AuditEvent { target: version, ..AuditEvent::now(Source::Server, action) };
+        self.services.audit.record(Category::Action, event);
     }
 
     async fn serve_and_drain(

@@ -24,6 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use self::finish::UploadState;
 use self::stored_upload::{StoredUpload, UploadKey};
+use crate::audit;
 use crate::auth::caller;
 use crate::services::Services;
 
@@ -68,6 +69,7 @@ impl UploadService for Uploads {
     ) -> Result<Response<DeleteUploadResponse>, Status> {
         let identity = caller(&request)?;
         let DeleteUploadRequest { upload_id, owner } = request.get_ref();
+        audit::note_target(upload_id);
         let key = UploadKey::read(&identity, owner, upload_id)?;
         let services = self.0.clone();
         self.0

@@ -146,8 +146,8 @@ pub struct NewClaim {
 }
 
 impl NewClaim {
-    /// Keeps a slot for a job that would be given out at once: no other job of its kind waits, and a worker is free. Jobs of the
-    /// large lane take their turn, and so does everything where an owner may have only so many jobs running.
+    /// Keeps a slot for a job that would be given out at once: no other job of its kind waits, its lane is not paused, and a
+    /// worker is free. Jobs of the large lane take their turn, and so does everything where an owner may have only so many jobs running.
     pub fn make(services: &Arc<Services>, registry: &Arc<Registry>, job: &Submission) -> Option<Self> {
         if job.lane == Lane::Large || services.config.owner_running > 0 {
             return None;
@@ -157,7 +157,7 @@ impl NewClaim {
             registry.reopen(&freed.take());
             let others_wait = Lane::ALL.iter().any(|lane| view.queue(&job.kind, *lane).waiting.jobs > 0);
             let held = |worker: &WorkerId| view.held_count(worker);
-            if others_wait { None } else { registry.claim_any(&job.kind, &attempt, held) }
+            if others_wait || view.is_paused(job.lane) { None } else { registry.claim_any(&job.kind, &attempt, held) }
         })?;
         for part in registry.parts.over_limit(&worker, slots - 1) {
             sharing::end_soon(services, registry, part, PartEnd::SlotNeeded);

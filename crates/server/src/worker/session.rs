@@ -17,13 +17,14 @@ use courant_proto::v1::{WorkRequest, WorkResponse};
 use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::hello::ValidatedHello;
 use super::parts::Holder;
 use super::registry::{OUTBOX, Outbox, Registry, Session, WorkerCapabilities};
 use super::report_queue::{MAX_REPORTS, ReportQueue};
 use super::sharing::{self, PartEnd};
+use crate::audit;
 use crate::auth::time_left;
 use crate::convert;
 use crate::error::Error;
@@ -40,12 +41,12 @@ pub fn start(
     identity: Arc<Identity>,
 ) -> mpsc::Receiver<Result<WorkResponse, Status>> {
     let (outbox, out) = mpsc::channel(OUTBOX);
-    services.clone().streams.spawn(async move {
+    services.clone().streams.spawn(audit::carry(async move {
         if let Err(error) = serve(&services, &registry, inbound, &outbox, &identity).await {
             tracing::debug!(%error, "a worker's stream ended");
             let _ = outbox.send(Err(error.into())).await;
         }
-    });
+    }));
     out
 }
 
@@ -70,6 +71,7 @@ async fn serve(
         registry.attach(hello.worker.clone(), &identity.subject, hello.capabilities.clone(), outbox.clone())?;
     let WorkerCapabilities { slots, software, .. } = &hello.capabilities;
     tracing::info!(worker = %session.worker, %software, slots, "worker connected");
+    audit::record_now("worker.connect", Code::Ok, None, Some(session.worker.as_str()));
     let served = tokio::select! {
         served = converse(services, registry, &session, &hello, &mut inbound, outbox) => served,
         () = session.replaced.0.cancelled() => Err(Error::Replaced),
@@ -78,6 +80,7 @@ async fn serve(
     };
     registry.detach(&session);
     tracing::info!(worker = %session.worker, "worker disconnected");
+    audit::record_now("worker.disconnect", Code::Ok, None, Some(session.worker.as_str()));
     served
 }
 

@@ -15,7 +15,7 @@ const ADMIN: &[Role] = &[Role::Admin];
 async fn only_admins_get_in() {
     let world = World::new().await;
     // A bridge reads, and changes nothing.
-    for (roles, calls) in [(&[][..], 6), (&[Role::Worker], 6), (&[Role::Service], 6), (&[Role::Bridge], 2)] {
+    for (roles, calls) in [(&[][..], 15), (&[Role::Worker], 15), (&[Role::Service], 15), (&[Role::Bridge], 7)] {
         let refusals = every_call(&world, roles).await;
         assert_eq!(refusals.len(), calls, "{roles:?}");
         for refused in refusals {
@@ -35,6 +35,15 @@ async fn every_call(world: &World, roles: &[Role]) -> Vec<Status> {
         admin.watch_workers(WatchWorkersRequest::default()).await.err(),
         admin.drain_worker(DrainWorkerRequest { worker_id: worker_id.clone() }).await.err(),
         admin.resume_worker(ResumeWorkerRequest { worker_id }).await.err(),
+        admin.list_audit_events(ListAuditEventsRequest::default()).await.err(),
+        admin.record_audit_events(RecordAuditEventsRequest::default()).await.err(),
+        admin.list_lanes(ListLanesRequest {}).await.err(),
+        admin.pause_lane(PauseLaneRequest { lane: Lane::Premium.into(), reason: String::new() }).await.err(),
+        admin.resume_lane(ResumeLaneRequest { lane: Lane::Premium.into() }).await.err(),
+        admin.explain_job(ExplainJobRequest { job_id: "nobody".into() }).await.err(),
+        admin.get_log_info(GetLogInfoRequest {}).await.err(),
+        admin.verify_integrity(VerifyIntegrityRequest::default()).await.err(),
+        admin.close_connections(CloseConnectionsRequest { user: "alice".into() }).await.err(),
     ];
     answers.into_iter().flatten().collect()
 }
@@ -211,4 +220,55 @@ async fn figures_are_followed() {
         times.push(set.metrics.unwrap().sample_time.unwrap());
     }
     assert!((times[0].seconds, times[0].nanos) < (times[1].seconds, times[1].nanos));
+}
+
+#[tokio::test]
+async fn bad_filters_lanes_rates_and_events_are_told_what_is_right() {
+    let world = World::new().await;
+    let mut admin = world.admin(ADMIN);
+    let refused = |error: Status| (error.code(), error.message().to_owned());
+    let filter = ListAuditEventsRequest { filter: "owner = alice".into(), ..ListAuditEventsRequest::default() };
+    let (code, message) = refused(admin.list_audit_events(filter).await.unwrap_err());
+    assert!(code == Code::InvalidArgument && message.contains("client_address"), "{message}");
+    let token = ListAuditEventsRequest { page_token: "AAAA".into(), ..ListAuditEventsRequest::default() };
+    assert_eq!(admin.list_audit_events(token).await.unwrap_err().code(), Code::InvalidArgument);
+    let lane = PauseLaneRequest { lane: 0, reason: String::new() };
+    let (code, message) = refused(admin.pause_lane(lane).await.unwrap_err());
+    assert!(code == Code::InvalidArgument && message.contains("PREMIUM"), "{message}");
+    let reason = PauseLaneRequest { lane: Lane::Normal.into(), reason: "x".repeat(257) };
+    assert_eq!(admin.pause_lane(reason).await.unwrap_err().code(), Code::InvalidArgument);
+    let rate = VerifyIntegrityRequest { bytes_per_second: 1, ..VerifyIntegrityRequest::default() };
+    assert_eq!(admin.verify_integrity(rate).await.unwrap_err().code(), Code::InvalidArgument);
+    let user = CloseConnectionsRequest { user: String::new() };
+    assert_eq!(admin.close_connections(user).await.unwrap_err().code(), Code::InvalidArgument);
+    let event = AuditEvent { action: "Not a name".into(), ..AuditEvent::default() };
+    let events = RecordAuditEventsRequest { events: vec![event] };
+    assert_eq!(admin.record_audit_events(events).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_bridge_reports_for_users_and_an_admin_for_itself_alone() {
+    let world = World::new().await;
+    let event = |action: &str| AuditEvent {
+        action: action.into(),
+        actor: "alice".into(),
+        address: "192.0.2.7".into(),
+        bridge: "B".into(),
+        count: 3,
+        ..AuditEvent::default()
+    };
+    let by_bridge = RecordAuditEventsRequest { events: vec![event("connection.open")] };
+    world.admin(&[Role::Bridge]).record_audit_events(by_bridge).await.unwrap();
+    let mut admin = world.admin(ADMIN);
+    admin.record_audit_events(RecordAuditEventsRequest { events: vec![event("backup.create")] }).await.unwrap();
+    let list = ListAuditEventsRequest { filter: "source = bridge OR source = command".into(), ..Default::default() };
+    let events = admin.list_audit_events(list).await.unwrap().into_inner().events;
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event.source.as_str(), event.actor.as_str(), event.address.as_str(), event.count))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[1], ("bridge", "alice", "192.0.2.7", 3));
+    assert_eq!((told[0].0, told[0].2), ("command", ""));
+    assert_ne!(told[0].1, "alice", "an admin spoke for somebody else");
 }

@@ -174,7 +174,7 @@ function Trail() {
       <div className="panel-head">
         <h2 id="audit-title">Audit trail</h2>
         <span className="muted small">
-          through this bridge, newest first
+          from the server's audit log, newest first
           {entries !== null && entries.length >= mostEntries && `; the newest ${entries.length} are shown`}
         </span>
       </div>
@@ -195,13 +195,18 @@ function Trail() {
 
 const bad = new Set(['token-refused', 'limit-refused']);
 
-function Entry({ entry: { address, count, action, target, time, user } }: { readonly entry: AuditEntry }) {
+function Entry({
+  entry: { address, code, count, action, target, time, user },
+}: {
+  readonly entry: AuditEntry;
+}) {
   const now = useNow();
   return (
-    <li data-tone={bad.has(action) ? 'bad' : undefined}>
+    <li data-tone={bad.has(action) || code !== null ? 'bad' : undefined}>
       <strong>
         {sentenceCase(action.replaceAll('-', ' '))}
         {count !== null && ` × ${count}`}
+        {code !== null && ` (${code})`}
       </strong>
       <span className="clip">
         {[user, target].filter(Boolean).join(' · ')}

@@ -376,6 +376,7 @@ export const readConnectionsStatus = /* @__PURE__ */ object<wire.ConnectionsStat
 export const readAuditEntry = /* @__PURE__ */ object<wire.AuditEntry>({
   action: text,
   address: nullable(text),
+  code: nullable(text),
   count: nullable(number),
   number: number,
   target: nullable(text),

@@ -576,16 +576,18 @@ export interface ConnectionsStatus {
 }
 
 /** What an audit entry is about. */
-export type AuditAction = 'connected' | 'token-refused' | 'disconnected' | 'limit-refused' | 'submitted' | 'cancelled' | 'retried' | 'deleted' | 'worker-drained' | 'worker-resumed' | 'notified' | 'admin-read' | (string & {});
+export type AuditAction = 'connected' | 'token-refused' | 'disconnected' | 'limit-refused' | 'submitted' | 'cancelled' | 'retried' | 'deleted' | 'worker-drained' | 'worker-resumed' | 'notified' | 'admin-read' | 'topic-followed' | 'other' | (string & {});
 
 /** One entry of the audit log. */
 export interface AuditEntry {
   readonly action: AuditAction;
   /** Where the request came from. */
   readonly address: string | null;
+  /** How it ended, as gRPC names it. Left out when it ended well. */
+  readonly code: string | null;
   /** How often: refusals that are alike are one entry. Left out when it is 1. */
   readonly count: number | null;
-  /** Grows by one with each entry of this bridge. */
+  /** Grows with each entry of one audit log. */
   readonly number: number;
   /** A connection, job, batch, worker or user. */
   readonly target: string | null;

@@ -16,14 +16,14 @@ pub struct OwnerLimits<'a> {
 impl OwnerLimits<'_> {
     /// How many jobs of a kind an owner may have running while another owner waits: at least 1, and if the share is less
     /// than all and there is more than one slot, at least one slot is left to others.
-    pub(super) fn while_others_wait(&self, kind: &str) -> u32 {
+    pub fn while_others_wait(&self, kind: &str) -> u32 {
         let Some(slots) = self.slots.get(kind).copied().filter(|_| self.share < 1.0) else { return self.running };
         let share = (f64::from(slots) * self.share) as u32;
         share.min(slots.saturating_sub(1)).max(1).min(self.running)
     }
 
     /// How many jobs of a kind an owner may have running.
-    pub(super) fn at_any_time(&self) -> u32 {
+    pub fn at_any_time(&self) -> u32 {
         self.running
     }
 }

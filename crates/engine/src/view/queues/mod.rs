@@ -37,6 +37,8 @@ pub struct JobQueues {
     claims: HashMap<JobId, (Box<str>, Owner)>,
     delayed: Delayed,
     turns: LaneScheduler,
+    /// Lanes of which nothing is given out.
+    paused: [bool; Lane::ALL.len()],
     /// Counts what happens to any queue.
     changes: u64,
 }
@@ -117,6 +119,16 @@ impl JobQueues {
     /// The weights of the lanes.
     pub fn weights(&self) -> Weights {
         self.turns.weights()
+    }
+
+    /// Gives out nothing of a lane, or gives out again. Its jobs keep their positions.
+    pub fn set_paused(&mut self, lane: Lane, paused: bool) {
+        self.paused[lane as usize] = paused;
+    }
+
+    /// Whether nothing of a lane is given out.
+    pub fn is_paused(&self, lane: Lane) -> bool {
+        self.paused[lane as usize]
     }
 
     /// Puts a job into its queue, or delays it until it is due. `revision` is of its newest entry, which queued it: so the
@@ -221,7 +233,7 @@ impl JobQueues {
 
     /// Whether a job of a queue would be given out if this owner had one fewer running.
     pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
-        let Some(known) = self.kinds.get(kind) else { return false };
+        let Some(known) = self.kinds.get(kind).filter(|_| !self.is_paused(lane)) else { return false };
         let left = |owner: &Owner| known.running(owner).saturating_sub(u32::from(owner == leaving));
         known.lanes[lane as usize].waiting.first(|owner| left(owner) < limits.at_any_time()).is_some()
     }
@@ -233,8 +245,11 @@ impl JobQueues {
         most: impl Fn(&str) -> u32,
         wanted: Option<&dyn Fn(&JobId) -> bool>,
     ) -> Option<JobId> {
-        let Self { kinds: queues, turns, .. } = self;
+        let Self { kinds: queues, turns, paused, .. } = self;
         let head = |kind: &str, lane: Lane| {
+            if paused[lane as usize] {
+                return None;
+            }
             let (known, most) = (queues.get(kind)?, most(kind));
             let (queue, may) = (&known.lanes[lane as usize].waiting, |owner: &Owner| known.running(owner) < most);
             let Some(wanted) = wanted else { return queue.first(may) };
@@ -291,6 +306,11 @@ impl JobQueues {
             return Vec::new();
         }
         Lane::ALL.into_iter().map(|lane| self.state(kind, lane)).collect()
+    }
+
+    /// Jobs of a kind that an owner has running, those being claimed among them.
+    pub fn running_of(&self, kind: &str, owner: &Owner) -> u32 {
+        self.kinds.get(kind).map_or(0, |kind| kind.running(owner))
     }
 
     /// The next jobs of a queue in the order they will be taken, at most so many.
@@ -415,6 +435,18 @@ mod tests {
         let served: Vec<String> = (0..50).map(|_| take(&mut queues)).collect();
         let count = |lane: &str| served.iter().filter(|job| job.starts_with(lane)).count();
         assert_eq!((count("Premium"), count("Normal"), count("Large")), (30, 15, 5));
+    }
+
+    #[test]
+    fn of_a_paused_lane_nothing_is_given_out_until_it_is_resumed() {
+        let mut queues = filled(&[(Lane::Premium, 2), (Lane::Normal, 2)]);
+        queues.set_paused(Lane::Premium, true);
+        assert_eq!([take(&mut queues), take(&mut queues)], ["Normal000", "Normal001"]);
+        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
+        assert!(!queues.would_serve("pdf", Lane::Premium, &Owner::new("bob"), &OwnerLimits::NONE));
+        assert_eq!(queues.state("pdf", Lane::Premium).waiting.jobs, 2);
+        queues.set_paused(Lane::Premium, false);
+        assert_eq!([take(&mut queues), take(&mut queues)], ["Premium000", "Premium001"]);
     }
 
     #[test]

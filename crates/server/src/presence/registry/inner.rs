@@ -50,6 +50,8 @@ pub(super) struct Bridge {
 pub(super) struct Stream {
     pub(super) send_queue: Arc<SendQueue>,
     pub(super) replaced: CancellationToken,
+    /// Users whose connections are to be closed.
+    pub(super) closing: Arc<SendQueue>,
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +112,12 @@ impl Inner {
     pub(super) fn elsewhere(&self, number: Number, user: &str) -> Option<UserElsewhere> {
         self.bridges.get(&number)?.reported.get(user).filter(|reported| reported.followed)?;
         Some(UserElsewhere { user: user.to_owned(), devices: self.devices(user, Some(number)) })
+    }
+
+    /// At all of this server's bridges: one that has just let the user in may not have said so yet.
+    pub(super) fn close_user(&self, user: &str) {
+        let name: Arc<str> = user.into();
+        self.bridges.values().filter_map(|bridge| bridge.stream.as_ref()).for_each(|stream| stream.closing.put(&name));
     }
 
     pub(super) fn show(&self) -> WatchBridgesResponse {

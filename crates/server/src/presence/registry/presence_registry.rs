@@ -32,6 +32,8 @@ pub struct BridgeRegistration {
     pub send_queue: Arc<SendQueue>,
     /// Cancelled when a newer stream has replaced it.
     pub replaced: CancellationToken,
+    /// Users whose connections are to be closed.
+    pub closing: Arc<SendQueue>,
 }
 
 impl PresenceRegistry {
@@ -44,8 +46,8 @@ impl PresenceRegistry {
         let stream = Stream::default();
         let bridge = Bridge::new(hello, SystemTime::now(), Some(stream.clone()));
         let number = self.change(|inner| inner.add_bridge(bridge));
-        let Stream { send_queue, replaced } = stream;
-        BridgeRegistration { presence: self.clone(), number, send_queue, replaced }
+        let Stream { send_queue, replaced, closing } = stream;
+        BridgeRegistration { presence: self.clone(), number, send_queue, replaced, closing }
     }
 
     /// The devices of a user that are connected now.
@@ -53,6 +55,11 @@ impl PresenceRegistry {
         let mut devices = self.inner.lock().devices(user, None);
         devices.truncate(self.limits.presence_devices_per_user);
         devices
+    }
+
+    /// Asks this server's bridges to close the connections of a user.
+    pub fn close_user(&self, user: &str) {
+        self.inner.lock().close_user(user);
     }
 
     pub fn bridges(&self) -> WatchBridgesResponse {
