@@ -273,7 +273,7 @@ mod tests {
         let text = written(Format::Text, both.clone());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("one count=7 job=J request=r-1"), "{text}");
-        assert!(lines[1].ends_with("two job=K request=r-1"), "{text}");
+        assert!(lines[1].ends_with("two job=\"K\" request=r-1"), "{text}");
         assert!(lines[2].ends_with("three"), "{text}");
         let json = written(Format::Json, both);
         let lines: Vec<&str> = json.lines().collect();
