@@ -23,6 +23,8 @@ def test_its_job_goes_on_at_another_worker_and_it_works_again(system):
     frozen.process.send_signal(signal.SIGSTOP)
     logs(server, "lease ran out")
     until("the attempt to be counted", lambda: metric(server, "courant_job_retries_total") == 1)
+    until("it to count as silent", lambda: metric(server, "courant_workers", state="silent") == 1)
+    assert metric(server, "courant_workers", state="ready") == 0
     # It has lost its job, and is connected as far as anybody can tell: no new job goes to it all the same.
     until("its job to wait", lambda: system.job(job)["state"] == "queued")
     assert (listed := json.loads(system.courant("workers", "--json", *admin).stdout))["jobs"] == [], listed

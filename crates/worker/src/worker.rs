@@ -169,7 +169,8 @@ impl Worker {
                 End::Closed(Some(status)) if fatal(&status, welcomed) => return Err(refused(&status)),
                 End::Closed(status) => {
                     self.config.metrics.stream_lost();
-                    tracing::warn!(?status, "no stream to the server; connecting again");
+                    let (code, reason) = status.map(|status| (status.code(), status.message().to_owned())).unzip();
+                    tracing::warn!(?code, reason, "no stream to the server; connecting again");
                 }
                 End::Silent => {
                     self.config.metrics.stream_lost();

@@ -18,7 +18,7 @@ use crate::objects::Operation;
 use crate::presence::registry::PresenceRegistry;
 use crate::services::Services;
 use crate::work_counts::WorkCounts;
-use crate::worker::registry::Registry;
+use crate::worker::registry::{Registry, WorkerSummary};
 
 /// What is asked.
 pub(super) struct ServerMetrics {
@@ -117,13 +117,19 @@ impl ServerMetrics {
 
     fn workers(&self, samples: &mut Samples<'_>) -> fmt::Result {
         let known = self.registry.list();
-        let connected = known.iter().filter(|worker| worker.connected);
-        let drained = connected.clone().filter(|worker| worker.drained).count();
-        let ready = connected.count() - drained;
-        let rows = [(["ready"], ready as f64), (["drained"], drained as f64)];
+        let count = |is: &dyn Fn(&WorkerSummary) -> bool| {
+            known.iter().filter(|worker| worker.connected && is(worker)).count() as f64
+        };
+        // A program that stands still keeps its connection for a while.
+        let silent = |worker: &WorkerSummary| worker.silence > self.services.config.lease;
+        let rows = [
+            (["ready"], count(&|worker| !worker.drained && !silent(worker))),
+            (["drained"], count(&|worker| worker.drained && !silent(worker))),
+            (["silent"], count(&silent)),
+        ];
         samples.gauges(
             "courant_workers",
-            "Workers that are connected, those of other servers too, by state.",
+            "Workers that are connected, those of other servers too, by state; silent: for longer than a lease.",
             ["state"],
             rows,
         )?;
