@@ -272,7 +272,7 @@ mod tests {
                 _ => (vec![flag.as_str(), "77"], Some("0")),
             };
             assert_ne!(format!("{:?}", config(&given)), plain, "{flag} changes nothing");
-            // Compressing everything, and stopping at once, are valid choices.
+            // Compressing everything, stopping at once and waiting for nothing are valid choices.
             if let Some(zero) = zero.filter(|_| {
                 !matches!(
                     flag.as_str(),
@@ -282,6 +282,7 @@ mod tests {
                         | "--lame-duck"
                         | "--drain"
                         | "--presence-grace"
+                        | "--server-wait"
                 )
             }) {
                 assert!(config(&[&flag, zero]).check().is_err(), "{flag} {zero}");
@@ -292,6 +293,6 @@ mod tests {
     fn plain_is_time(flag: &str) -> bool {
         flag.ends_with("-timeout")
             || flag.ends_with("-interval")
-            || matches!(flag, "--hsts-max-age" | "--lame-duck" | "--drain" | "--presence-grace")
+            || matches!(flag, "--hsts-max-age" | "--lame-duck" | "--drain" | "--presence-grace" | "--server-wait")
     }
 }

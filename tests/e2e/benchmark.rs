@@ -19,7 +19,7 @@ async fn a_small_run_of_the_benchmark_delivers_what_workers_report() -> anyhow::
         // On a machine that is busy with other tests some are merged, as they should be.
         assert!((50.0..=100.5).contains(&figure("delivered, %")), "{row}");
         assert!((0.0..1e4).contains(&figure("p99 ms")), "{row}");
-        assert!(figure("load CPU, cores") > 0.0, "{row}");
+        assert!(figure("load CPU, cores") >= 0.0, "{row}");
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ const LAYERS: [&str; 17] = [
     // Shares and limits.
     "ledger",
     "config",
+    "drain",
     "audit",
     // The client of the server.
     "server",

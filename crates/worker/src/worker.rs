@@ -169,7 +169,7 @@ impl Worker {
                 End::Closed(Some(status)) if fatal(&status, welcomed) => return Err(refused(&status)),
                 End::Closed(status) => {
                     self.config.metrics.stream_lost();
-                    let (code, reason) = status.map(|status| (status.code(), status.message().to_owned())).unzip();
+                    let (code, reason) = status.map(|status| (status.code(), with_causes(&status))).unzip();
                     tracing::warn!(?code, reason, "no stream to the server; connecting again");
                 }
                 End::Silent => {
@@ -466,6 +466,19 @@ fn fatal(status: &tonic::Status, welcomed: bool) -> bool {
         Code::Unauthenticated => !welcomed,
         _ => false,
     }
+}
+
+/// What a status says, and why, without its encoded details.
+fn with_causes(status: &tonic::Status) -> String {
+    let (mut text, mut cause) = (status.message().to_owned(), std::error::Error::source(status));
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.extend([": ", &said]);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn refused(status: &tonic::Status) -> Error {
