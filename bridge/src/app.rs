@@ -85,18 +85,15 @@ impl App {
             audit: audit.clone(),
         };
         let reporter = bridge.clone();
-        let registration = {
-            let (overview, closing) = (overview.clone(), permits.clone());
-            let (server, presence, metrics) = (server.clone(), presence.clone(), metrics.clone());
-            BridgeRegistration {
-                server,
-                presence,
-                bridge,
-                counts: move || overview.counts(),
-                close: Arc::new(move |user| closing.close_user(user)),
-                times: times.clone(),
-                metrics,
-            }
+        let (counted, closing) = (overview.clone(), permits.clone());
+        let registration = BridgeRegistration {
+            server: server.clone(),
+            presence: presence.clone(),
+            bridge,
+            counts: move || counted.counts(),
+            close: Arc::new(move |user| closing.close_user(user)),
+            times: times.clone(),
+            metrics: metrics.clone(),
         };
         let upstream =
             ServerUpstream { server: server.clone(), presence: presence.clone(), overview, times: times.clone() };
@@ -116,8 +113,7 @@ impl App {
         watched.register(&config.monitor);
         supervisor.keep("monitoring", watched.follow(config.monitor.clone()));
         supervisor.keep("health", health::watch(server.clone(), config.times.health, sender, shutdown.clone()));
-        let (outages, server_unavailable) = watch::channel(0);
-        supervisor.keep("outages", watch_outages(health.clone(), config.times.server_grace, outages));
+        let server_unavailable = keep_outages(&supervisor, health.clone(), &config);
         Ok(Arc::new(Self {
             config,
             server,
@@ -154,6 +150,13 @@ async fn run_presence(registration: BridgeRegistration<impl Fn() -> BridgeCounts
         () = registration.run() => {}
         () = presence.expire_forever() => {}
     }
+}
+
+/// Counts outages, for those who end then.
+fn keep_outages(supervisor: &Supervisor, health: watch::Receiver<Health>, config: &Config) -> watch::Receiver<u64> {
+    let (outages, unavailable) = watch::channel(0);
+    supervisor.keep("outages", watch_outages(health, config.times.server_grace, outages));
+    unavailable
 }
 
 /// Counts the outages that were longer than the grace. Ends with the health check.

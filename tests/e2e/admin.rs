@@ -167,10 +167,10 @@ async fn the_log_is_told_of_and_what_is_damaged_is_found() -> anyhow::Result<()>
 
     let folder = up.data().join("objects/jobs");
     let file = |id: &str, name: &str| -> anyhow::Result<std::path::PathBuf> {
-        let found = std::fs::read_dir(folder.join(id))?.flatten().map(|entry| entry.path());
+        let mut found = std::fs::read_dir(folder.join(id))?.flatten().map(|entry| entry.path());
         let named =
             |path: &std::path::PathBuf| path.file_name().is_some_and(|of| of.to_string_lossy().starts_with(name));
-        found.filter(named).next().with_context(|| format!("{name} of {id}"))
+        found.find(named).with_context(|| format!("{name} of {id}"))
     };
     let changed = file(&ids[0], "document-")?;
     let mut bytes = std::fs::read(&changed)?;

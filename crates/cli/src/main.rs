@@ -92,7 +92,7 @@ async fn call(command: Command) -> Result<ExitCode, Failure> {
         Command::Backup(args) => transfer::backup(*args).await,
         #[cfg(feature = "nats")]
         Command::BeginEpoch(args) => transfer::begin_epoch(*args).await,
-        Command::Admin(args) => admin::run((*args).command).await,
+        Command::Admin(args) => admin::run(args.command).await,
         Command::Token(token) => token::run(&token),
         Command::PdfChild => Ok(courant_pdf::child::main()),
     }

@@ -15,6 +15,7 @@ use crate::args::{AdminCommand, AdminJobs, Quota};
 use crate::failure::Failure;
 use crate::{jobs, operate, quota};
 
+#[expect(clippy::cognitive_complexity, reason = "one line for each command")]
 pub async fn run(command: AdminCommand) -> Result<ExitCode, Failure> {
     match command {
         AdminCommand::Audit(args) => audit::run(args).await,

@@ -244,7 +244,7 @@ fn reasons(
 }
 
 fn owner_limits(services: &Services, registry: &Registry, job: &Job, add: &mut impl FnMut(&str, String)) {
-    let slots = registry.slots_of(&[job.kind.clone()]);
+    let slots = registry.slots_of(std::slice::from_ref(&job.kind));
     let limits = services.engine.config.owner_limits(&slots);
     let (running, waiting) = services.engine.read(|view| {
         let waiting: u64 = Lane::ALL.iter().map(|lane| view.queue(&job.kind, *lane).waiting.jobs).sum();

@@ -171,7 +171,7 @@ mod tests {
         for (limit, budget) in [(7, usize::MAX), (1000, 10_000), (1, 300)] {
             let (mut seen, mut before) = (Vec::new(), None);
             loop {
-                let wanted = |event: &AuditEvent| event.number % 2 == 0;
+                let wanted = |event: &AuditEvent| event.number.is_multiple_of(2);
                 let page = Search { before, not_before: None, limit, budget, wanted: &wanted };
                 let found = search(&files, &page).unwrap();
                 seen.extend(found.events.iter().map(|event| event.number));

@@ -46,16 +46,6 @@ pub(super) type CountedRouter = Router<Stack<AuditCalls, Stack<CountGrpcCalls, S
 impl Server {
     pub(super) async fn router(&self, calls: &GrpcCalls) -> Result<CountedRouter, ServeError> {
         let guard = AuthInterceptor::new(self.verifier.clone());
-        let jobs = JobServiceServer::new(Jobs {
-            services: self.services.clone(),
-            registry: self.registry.clone(),
-            verifier: self.verifier.clone(),
-        })
-        .max_decoding_message_size(MAX_PIECE_MESSAGE)
-        .accept_compressed(Gzip)
-        .accept_compressed(Zstd)
-        .send_compressed(Gzip)
-        .send_compressed(Zstd);
         let workers =
             WorkerServiceServer::new(Workers { services: self.services.clone(), registry: self.registry.clone() })
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -67,15 +57,6 @@ impl Server {
             self.peers.clone(),
             self.presence.clone(),
         ));
-        let queue = QueueServiceServer::new(Queues {
-            services: self.services.clone(),
-            registry: self.registry.clone(),
-            now: Arc::default(),
-        })
-        .accept_compressed(Gzip)
-        .accept_compressed(Zstd)
-        .send_compressed(Gzip)
-        .send_compressed(Zstd);
         let notifications = NotificationServiceServer::new(Notifications {
             services: self.services.clone(),
             notifications: self.notifications.clone(),
@@ -100,14 +81,39 @@ impl Server {
             .layer(CountCalls)
             .layer(calls.layer())
             .layer(AuditCalls(self.services.audit.clone()))
-            .add_service(InterceptedService::new(jobs, guard.clone()))
+            .add_service(InterceptedService::new(self.jobs(), guard.clone()))
             .add_service(InterceptedService::new(workers, guard.clone()))
             .add_service(InterceptedService::new(admin, guard.clone()))
-            .add_service(InterceptedService::new(queue, guard.clone()))
+            .add_service(InterceptedService::new(self.queue(), guard.clone()))
             .add_service(InterceptedService::new(notifications, guard.clone()))
             .add_service(InterceptedService::new(presence, guard.clone()))
             .add_service(InterceptedService::new(uploads, guard))
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?))
+    }
+
+    fn jobs(&self) -> JobServiceServer<Jobs> {
+        JobServiceServer::new(Jobs {
+            services: self.services.clone(),
+            registry: self.registry.clone(),
+            verifier: self.verifier.clone(),
+        })
+        .max_decoding_message_size(MAX_PIECE_MESSAGE)
+        .accept_compressed(Gzip)
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd)
+    }
+
+    fn queue(&self) -> QueueServiceServer<Queues> {
+        QueueServiceServer::new(Queues {
+            services: self.services.clone(),
+            registry: self.registry.clone(),
+            now: Arc::default(),
+        })
+        .accept_compressed(Gzip)
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd)
     }
 }
