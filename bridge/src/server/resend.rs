@@ -4,8 +4,7 @@
 use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -48,11 +47,11 @@ impl Service<Request<Body>> for Resend {
 
 async fn send(channel: Channel, request: Request<Body>) -> Result<Response<Body>, Error> {
     let (parts, body) = request.into_parts();
-    let body = SharedBody::new(body);
-    let request = || Request::from_parts(parts.clone(), Body::new(body.clone()));
+    let body = ReplayedBody::new(body);
+    let request = || Request::from_parts(parts.clone(), Body::new(body.again()));
     for _ in 1..TIMES {
         match channel.clone().oneshot(request()).await {
-            Err(error) if was_not_sent(&error) && !body.is_read() => {
+            Err(error) if was_not_seen(&error) && body.is_whole() => {
                 tracing::debug!(%error, "sending a request again that the server has not seen");
             }
             answered => return answered,
@@ -61,13 +60,18 @@ async fn send(channel: Channel, request: Request<Body>) -> Result<Response<Body>
     channel.oneshot(request()).await
 }
 
-/// Whether the server cannot have seen it.
-fn was_not_sent(error: &Error) -> bool {
+/// Whether the server cannot have seen it: it was dropped before it was sent, its stream was refused, or is beyond those that a
+/// server that closes the connection takes (RFC 9113, 6.8 and 8.7).
+fn was_not_seen(error: &Error) -> bool {
     let mut source = error.source();
     while let Some(error) = source {
-        let dropped = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
-        let reason = error.downcast_ref::<h2::Error>().and_then(h2::Error::reason);
-        if dropped || reason == Some(h2::Reason::REFUSED_STREAM) {
+        let is_dropped = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
+        let is_refused = error.downcast_ref::<h2::Error>().is_some_and(|error| match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => true,
+            Some(h2::Reason::NO_ERROR) => error.is_go_away() && error.is_remote(),
+            _ => false,
+        });
+        if is_dropped || is_refused {
             return true;
         }
         source = error.source();
@@ -75,40 +79,87 @@ fn was_not_sent(error: &Error) -> bool {
     false
 }
 
-/// A body that can be taken back for as long as nothing of it was read.
-#[derive(Clone)]
-struct SharedBody(Arc<Shared>);
-
-struct Shared {
-    body: Mutex<UnsyncBoxBody<Bytes, Status>>,
-    read: AtomicBool,
+/// A body that can be read again from its beginning, until more than [`KEPT_BYTES`] of it were read.
+struct ReplayedBody {
+    shared: Arc<Mutex<Kept>>,
+    /// Which of the kept pieces comes next.
+    next: usize,
 }
 
-impl SharedBody {
+/// A request that is no stream is smaller by far.
+const KEPT_BYTES: usize = 16 << 10;
+
+struct Kept {
+    body: UnsyncBoxBody<Bytes, Status>,
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    /// Something was read that was not kept.
+    is_cut: bool,
+    is_over: bool,
+}
+
+impl ReplayedBody {
     fn new(body: Body) -> Self {
-        Self(Arc::new(Shared { body: Mutex::new(UnsyncBoxBody::new(body)), read: AtomicBool::new(false) }))
+        let body = UnsyncBoxBody::new(body);
+        let kept = Kept { body, pieces: Vec::new(), bytes: 0, is_cut: false, is_over: false };
+        Self { shared: Arc::new(Mutex::new(kept)), next: 0 }
     }
 
-    fn is_read(&self) -> bool {
-        self.0.read.load(Ordering::Relaxed)
+    /// The same from its beginning.
+    fn again(&self) -> Self {
+        Self { shared: self.shared.clone(), next: 0 }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.shared.lock().is_cut
     }
 }
 
-impl HttpBody for SharedBody {
+impl Kept {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &polled {
+            Some(Ok(frame)) => match frame.data_ref().filter(|data| self.bytes + data.len() <= KEPT_BYTES) {
+                Some(data) if !self.is_cut => {
+                    self.bytes += data.len();
+                    self.pieces.push(data.clone());
+                }
+                _ => self.is_cut = true,
+            },
+            Some(Err(_)) => self.is_cut = true,
+            None => self.is_over = true,
+        }
+        Poll::Ready(polled)
+    }
+}
+
+impl HttpBody for ReplayedBody {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.0.read.store(true, Ordering::Relaxed);
-        Pin::new(&mut *self.0.body.lock()).poll_frame(context)
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let shared = self.shared.clone();
+        let mut kept = shared.lock();
+        if let Some(piece) = kept.pieces.get(self.next) {
+            self.next += 1;
+            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        }
+        let polled = ready!(kept.poll(context));
+        self.next = kept.pieces.len();
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.body.lock().is_end_stream()
+        let kept = self.shared.lock();
+        self.next >= kept.pieces.len() && (kept.is_over || kept.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.body.lock().size_hint()
+        let kept = self.shared.lock();
+        if kept.bytes == 0 { kept.body.size_hint() } else { SizeHint::default() }
     }
 }
 
@@ -144,15 +195,23 @@ mod tests {
         }
     }
 
+    fn request(address: &str, text: &'static [u8]) -> Request<Body> {
+        let body = Body::new(Full::new(Bytes::from_static(text)).map_err(|never| match never {}));
+        Request::post(address).body(body).unwrap()
+    }
+
     #[tokio::test]
-    async fn what_was_refused_unseen_is_sent_again_whole() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(listener));
-        let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
-        let body = Body::new(Full::new(Bytes::from_static(b"once")).map_err(|never| match never {}));
-        let request = Request::post(address).body(body).unwrap();
-        let answer = Resend::new(channel).oneshot(request).await.unwrap();
-        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "once");
+    async fn what_was_refused_unseen_is_sent_again_whole_and_nothing_that_was_not_kept() {
+        static LARGE: [u8; KEPT_BYTES + 1] = [b'x'; KEPT_BYTES + 1];
+        for (text, arrives) in [(&b"once"[..], true), (&LARGE[..], false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(serve(listener));
+            let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
+            match Resend::new(channel).oneshot(request(&address, text)).await {
+                Ok(answer) => assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), text),
+                Err(error) => assert!(!arrives, "{error:?}"),
+            }
+        }
     }
 }
