@@ -11,6 +11,7 @@
 //!   stored at most, and they have the same id.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -28,6 +29,8 @@ use crate::view::{Arrival, Decision, Stopped, View};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How much later the answer to an append may come than its entry, before the leader is asked instead.
+const SETTLE_WITHIN: Duration = Duration::from_millis(100);
 
 /// Appends to the stream.
 #[derive(Debug)]
@@ -178,9 +181,14 @@ impl Appender {
                 Attempt::Sent(terms, sent) => (terms, sent),
                 Attempt::Done(outcome) => return outcome,
             };
+            let mut answer = pin!(sent.outcome());
             let outcome = tokio::select! {
-                outcome = sent.outcome() => outcome,
-                arrived = arrival.wait() => return arrived.map_err(|Stopped| self.stopped()),
+                outcome = &mut answer => outcome,
+                arrived = arrival.wait() => {
+                    let revision = arrived.map_err(|Stopped| self.stopped())?;
+                    self.settle(revision, answer).await;
+                    return Ok(revision);
+                }
             };
             let (mut last, mut reason) = (None, String::new());
             match outcome {
@@ -233,6 +241,16 @@ impl Appender {
         })
     }
 
+    /// It has arrived here. Whoever is told so may ask for it at another server next, which asks the leader.
+    async fn settle(&self, revision: Revision, answer: impl Future<Output = Outcome>) {
+        if matches!(tokio::time::timeout(SETTLE_WITHIN, answer).await, Ok(Outcome::Stored(_))) {
+            return;
+        }
+        if let Err(error) = self.server.leader_has(revision.0).await {
+            tracing::debug!(%revision, %error, "an entry has arrived, and the leader does not say that it has it");
+        }
+    }
+
     /// Waits until what was stored at this revision can be read here.
     async fn arrived(
         &self,
@@ -246,12 +264,15 @@ impl Appender {
         }
     }
 
-    /// Waits until all has arrived here that was stored before the call.
+    /// Waits until all has arrived here that was acknowledged before the call, and until the leader has what has arrived here.
     pub(crate) async fn sync(&self, deadline: Instant) -> Result<(), Unavailable> {
-        match self.server.leader_last(&self.server.subjects.jobs()).await? {
-            Some(message) => self.reach(message.sequence, deadline).await,
-            None => Ok(()),
+        let known = self.view.applied().0;
+        let newest = self.server.leader_last(&self.server.subjects.jobs()).await?;
+        let newest = newest.map_or(0, |message| message.sequence);
+        if newest < known {
+            return self.server.leader_has(known).await;
         }
+        self.reach(newest, deadline).await
     }
 
     /// Waits until the entry at this revision has arrived.

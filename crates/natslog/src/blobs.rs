@@ -74,9 +74,15 @@ pub(crate) fn outgoing(
 
 /// The bytes of a blob.
 pub(crate) async fn load(appender: &Appender, of: &JobId, name: &str) -> Result<Option<Bytes>, ReadError> {
-    let Some(head) = job(appender, of, Instant::now() + appender.patience).await? else { return Ok(None) };
+    let deadline = Instant::now() + appender.patience;
+    let Some(head) = job(appender, of, deadline).await? else { return Ok(None) };
     let subject = appender.server.subjects.blob(&head.owner, of, name);
-    let found = appender.server.leader_last(&subject).await?;
+    let mut found = appender.server.leader_last(&subject).await?;
+    if found.is_none() {
+        // The leader may be behind the entry that speaks of it.
+        appender.sync(deadline).await?;
+        found = appender.server.leader_last(&subject).await?;
+    }
     Ok(found.filter(|message| message.sequence > head.floor).map(|message| message.payload))
 }
 

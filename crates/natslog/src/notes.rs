@@ -61,7 +61,8 @@ impl Notes for NatsNotes {
         let (server, subject) = (&appender.server, appender.server.subjects.notes());
         let mut page = server.messages(&subject, after.0, limit.max(1)).await?;
         if page.is_empty() {
-            // The node that answered may lag behind; the leader does not.
+            // The node that answered may be behind.
+            server.leader_has(newest).await?;
             page.extend(server.leader_next(&subject, after.0 + 1).await?);
         }
         let note = |message: StreamMessage| Note { revision: Revision(message.sequence), bytes: message.payload };

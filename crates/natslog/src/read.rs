@@ -43,12 +43,13 @@ pub(crate) async fn read(
         return Ok(entries);
     }
     let Some(subject) = subject(appender, filter) else { return Ok(Vec::new()) };
-    let applied = view.applied().0;
+    let (applied, end) = (view.applied().0, end(appender, filter));
     let (mut from, mut bytes, mut entries) = (after.0, 0, Vec::new());
-    while from < applied && entries.len() < limit && bytes < READ_BYTES {
+    while from < end && entries.len() < limit && bytes < READ_BYTES {
         let mut page = server.page(&subject, from, PAGE.min(limit - entries.len())).await?;
         if page.is_empty() {
-            // The node that answered may lag behind; the leader does not.
+            // The node that answered may be behind.
+            server.leader_has(end).await?;
             let next = server.leader_next(&subject, from + 1).await?;
             page.extend(next.and_then(|message| server.entry_of(message)));
         }
@@ -64,6 +65,17 @@ pub(crate) async fn read(
         }
     }
     Ok(entries)
+}
+
+/// Up to where there may be something of it, of what has been announced.
+fn end(appender: &Appender, filter: &Filter) -> u64 {
+    let announced = appender.view.applied().0;
+    match filter {
+        Filter::All | Filter::Owner(_) => announced,
+        Filter::Job(job) => {
+            appender.view.newest(&token(job.as_str())).map_or(announced, |head| head.revision.min(announced))
+        }
+    }
 }
 
 /// `None` if there is nothing of it.

@@ -1,7 +1,8 @@
 //! What is asked of the stream, beside publishing.
 //!
-//! `leader_*` is answered by the stream's leader, which knows all that was acknowledged. [`Server::page`] is answered by any node, which may
-//! lag behind; its callers see to that.
+//! `leader_*` is answered by the stream's leader, which knows all that was acknowledged. It need not know all that was delivered: once a
+//! message is committed each node stores it in its own time, and a follower may be quicker. Who was told of something by a
+//! consumer asks [`Server::leader_has`] first. [`Server::page`] is answered by any node, which may lag behind; its callers see to that.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use async_nats::jetstream::{Context, ErrorCode, message::StreamMessage};
 use async_nats::{Client, HeaderMap, Message, StatusCode};
 use futures::StreamExt as _;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::message::Stored;
 use crate::subjects::Subjects;
@@ -18,6 +20,9 @@ use crate::view::Incoming;
 
 /// Bytes of a page, at most; a single larger message is a page of its own.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Before the leader is asked again whether it has something.
+const LEADER_PAUSE: Duration = Duration::from_millis(2);
 
 /// How long ago a leader must have heard from a majority for its word to count. Servers wait at least 4 s for a leader before they
 /// elect another, so with [`Server::timeout`] for the question there is no other yet.
@@ -75,17 +80,25 @@ impl Server {
         found(self.stream.get_first_raw_message_by_subject(subject, from).await)
     }
 
-    /// The message at this revision.
-    pub(crate) async fn leader_get(&self, revision: u64) -> Result<Option<StreamMessage>, Unavailable> {
+    /// The message at this revision, which was delivered once, from any node; from the leader if that one does not have it.
+    pub(crate) async fn get(&self, revision: u64) -> Result<Option<StreamMessage>, Unavailable> {
+        if let Ok(message) = self.stream.direct_get(revision).await {
+            return Ok(Some(message));
+        }
+        self.leader_has(revision).await?;
         found(self.stream.get_raw_message(revision).await)
     }
 
-    /// The message at this revision, from any node; from the leader if that one does not have it.
-    pub(crate) async fn get(&self, revision: u64) -> Result<Option<StreamMessage>, Unavailable> {
-        match self.stream.direct_get(revision).await {
-            Ok(message) => Ok(Some(message)),
-            Err(_) => self.leader_get(revision).await,
+    /// Waits until the leader has stored what another node has delivered.
+    pub(crate) async fn leader_has(&self, revision: u64) -> Result<(), Unavailable> {
+        let deadline = Instant::now() + self.timeout;
+        while self.info().await?.is_none_or(|info| info.state.last_sequence < revision) {
+            if Instant::now() >= deadline {
+                return Err(Unavailable(format!("the stream's leader does not have the entry at {revision}")));
+            }
+            tokio::time::sleep(LEADER_PAUSE).await;
         }
+        Ok(())
     }
 
     /// Entries of a subject, which may have wildcards, after `after` and in order, as far as the node that answers has them.

@@ -40,7 +40,8 @@ impl Source for StreamSource<'_> {
         let subject = server.subjects.all_blobs();
         let mut page = server.messages(&subject, after, PAGE).await?;
         if page.is_empty() {
-            // The node that answered may lag behind; the leader does not.
+            // The node that answered may be behind.
+            server.leader_has(view.applied().0).await?;
             page.extend(server.leader_next(&subject, after + 1).await?);
         }
         let next = page.last().map(|last| BlobPosition(last.sequence.to_string().into()));

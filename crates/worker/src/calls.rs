@@ -263,6 +263,7 @@ impl AttemptError {
                 CallError::TooLarge(status.message().to_owned())
             }
             Self::Status(status) if is_retryable(&status) => CallError::Unavailable(status.message().to_owned()),
+            Self::Status(status) if status.code() == Code::Internal => CallError::Failed(status.message().to_owned()),
             Self::Status(status) => CallError::Refused(status.message().to_owned()),
         }
     }

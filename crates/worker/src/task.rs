@@ -121,6 +121,9 @@ pub enum CallError {
     /// The server refused the call, with its reason; trying again will not help.
     #[error("the server refused: {0}")]
     Refused(String),
+    /// A fault of the server or of its store, with what it said.
+    #[error("the server could not do it: {0}")]
+    Failed(String),
     /// No attempt of that number wrote an artifact of that name.
     #[error("there is no such artifact")]
     NotFound,
@@ -141,6 +144,8 @@ impl From<CallError> for TaskError {
         match error {
             CallError::Stopped => Self::transient("STOPPED", "The attempt was stopped."),
             CallError::Unavailable(_) => Self::transient("SERVER_UNAVAILABLE", message),
+            // Not the document's fault: a later attempt may find it mended.
+            CallError::Failed(_) => Self::transient("SERVER_FAILED", message),
             CallError::Corrupt => Self::transient("CHECKSUM_MISMATCH", message),
             CallError::Io(error) => {
                 Self::transient("WORKER_DISK", format!("The worker could not use its own disk: {error}."))

@@ -12,7 +12,7 @@ use courant_proto::v1::*;
 use courant_worker::Status as Standing;
 use courant_worker::{CallError, Config, Error, Handler, Outcome, Page, Task, TaskError, async_trait, run};
 use futures::future::BoxFuture;
-use support::{FakeServer, LONG, assignment};
+use support::{FAULTY_JOB, FakeServer, LONG, assignment};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -435,6 +435,22 @@ async fn a_server_that_refuses_ends_the_worker_one_that_is_away_does_not() {
     line.fail(Status::permission_denied("the token lacks the role worker")).await;
     let refused = worker.end().await;
     assert!(matches!(refused, Err(Error::Refused(why)) if why.contains("role worker")));
+}
+
+#[tokio::test]
+async fn a_fault_of_the_server_does_not_fail_the_job_for_good() {
+    let mut server = FakeServer::start().await;
+    let _worker = start(config(&server), |task| async move {
+        let folder = tempfile::tempdir().unwrap();
+        task.read_document(&folder.path().join("document")).await?;
+        Ok(Outcome::default())
+    });
+    let mut line = server.welcomed_line().await;
+    line.assign(assignment(FAULTY_JOB, 1)).await;
+    let said = line.reports().await;
+    let Some(Said::Failed(failed)) = said.last() else { panic!("{said:?}") };
+    let error = failed.error.as_ref().unwrap();
+    assert_eq!((error.code.as_str(), error.retryable), ("SERVER_FAILED", true), "{}", error.message);
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ pub(super) async fn work(client: Client) -> anyhow::Result<()> {
             let path = format!("/v1/jobs/{id}");
             let job = until_answered(&client, "GET /v1/jobs/ID", || web.get(&path)).await?;
             if job["job"]["endTime"].is_string() {
+                ensure!(job["job"]["status"] == "completed", "a job did not succeed: {}", job["job"]);
                 break;
             }
             tokio::time::sleep(LOOK_EVERY).await;

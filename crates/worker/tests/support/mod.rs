@@ -169,6 +169,9 @@ pub fn assignment(job_id: &str, number: i32) -> Assignment {
     }
 }
 
+/// The server fails to read its document.
+pub const FAULTY_JOB: &str = "F";
+
 type Chunks<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
@@ -203,6 +206,9 @@ impl WorkerService for Service {
         self.check(request.metadata())?;
         let job = request.into_inner().attempt.unwrap_or_default().job_id;
         let bytes = self.memory.documents.lock().unwrap().get(&job).cloned();
+        if job == FAULTY_JOB {
+            return Err(Status::internal("the store does not have what should be there"));
+        }
         let bytes = bytes.ok_or_else(|| Status::aborted("the lease is lost"))?;
         let chunks: Vec<_> = bytes.chunks(100_000).map(Bytes::copy_from_slice).collect();
         let responses = chunks.into_iter().map(|chunk| Ok(ReadDocumentResponse { chunk }));

@@ -12,6 +12,10 @@ use courant_natslog::NatsLog;
 use crate::harness::{Cluster, Sync, eventually, open};
 use crate::writers::read_all;
 
+/// Beside each other, in the story of a cluster that is behind; each makes so many jobs.
+const WRITERS: usize = 8;
+const ROUNDS: usize = 100;
+
 async fn two_logs(cluster: &Cluster) -> [Arc<NatsLog>; 2] {
     [open(cluster.lossy("log")).await, open(cluster.lossy("log")).await]
 }
@@ -129,6 +133,49 @@ async fn a_server_that_is_behind_still_answers_rightly() {
         assert!(matches!(outcome, Err(AppendError::Conflict { actual: None })), "{outcome:?}");
         assert!(one.append(first.clone()).await.unwrap() > forgotten);
         assert_eq!(other.blob(&first.key.job, "b").await.unwrap(), None, "the new job begins without any");
+    }
+}
+
+/// The stream's leader may be behind the node that delivers to a server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_cluster_what_has_been_heard_of_or_acknowledged_is_there_at_every_server() {
+    let cluster = Cluster::three(Sync::Lazy);
+    let mut logs = Vec::new();
+    for _ in 0..6 {
+        logs.push(open(cluster.lossy("log")).await);
+    }
+    let logs: Arc<[_]> = logs.into();
+    let writers = (0..WRITERS).map(|writer| {
+        let logs = logs.clone();
+        tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let [one, other, asked] = [0, 1, 3].map(|step| &logs[(writer + step) % logs.len()]);
+                let blob = Blob { name: "document".into(), bytes: Bytes::from_static(b"x") };
+                let create = samples::create(&format!("J{writer}-{round}"), "alice");
+                let create = Append { blobs: vec![blob.clone()], ..create };
+                let heard = async {
+                    let mut head = other.head();
+                    while other.read(Revision::ZERO, &Filter::Job(create.key.job.clone()), 1).await.unwrap().is_empty()
+                    {
+                        head.changed().await.unwrap();
+                    }
+                    assert_eq!(
+                        other.blob(&create.key.job, "document").await.unwrap(),
+                        Some(blob.bytes.clone()),
+                        "heard"
+                    );
+                };
+                let acknowledged = async {
+                    let made = one.append(create.clone()).await.unwrap();
+                    assert!(asked.newest().await.unwrap() >= made, "acknowledged");
+                    assert_eq!(asked.blob(&create.key.job, "document").await.unwrap(), Some(blob.bytes.clone()));
+                };
+                tokio::join!(heard, acknowledged);
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
     }
 }
 
