@@ -122,6 +122,7 @@ impl Metrics {
             | Change::ExportStarted { .. }
             | Change::ExportCompleted { .. }
             | Change::ExportFailed { .. }
+            | Change::OutputStored { .. }
             | Change::Retrying { .. }
             | Change::Requeued { .. }
             | Change::Cancelling { .. } => {}

@@ -28,7 +28,7 @@ pub fn assigned(job: &Job, sent: SystemTime) {
 
 /// A job has changed, which took the log so long: what has ended with that is recorded. `None` for one that is new.
 pub(crate) fn on_change(before: Option<&Job>, after: &Job, append: Duration) {
-    if after.whereabouts.traceparent.is_none() || !traces::is_on() {
+    if after.later.traceparent.is_none() || !traces::is_on() {
         return;
     }
     let Some(parent) = of_job(after) else { return };
@@ -96,7 +96,7 @@ fn record_attempt(parent: TraceContext, before: &Job, after: &Job) {
 
 /// The span that the job was submitted in, if its trace is recorded.
 fn of_job(job: &Job) -> Option<TraceContext> {
-    TraceContext::parse(job.whereabouts.traceparent.as_deref()?).filter(TraceContext::is_sampled)
+    TraceContext::parse(job.later.traceparent.as_deref()?).filter(TraceContext::is_sampled)
 }
 
 fn attempt_id(job: &Job) -> SpanId {
@@ -120,7 +120,7 @@ mod tests {
     fn each_attempt_has_an_id_of_its_own_and_always_the_same() {
         let mut job = queued("J", "alice");
         assert_eq!(of_attempt(&job), None, "its trace is not recorded");
-        job.whereabouts.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+        job.later.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
         job.attempt = 1;
         let first = of_attempt(&job).unwrap();
         assert_eq!(of_attempt(&job), Some(first));

@@ -10,7 +10,7 @@ use proptest::sample::select;
 use crate::apply::apply;
 use crate::event::{AttemptCharge, Change, Event, Submission};
 use crate::ids::{BatchId, RequestId, Timestamp, WorkerId};
-use crate::job::{Format, Job, JobError, Lane, Page, Whereabouts, Zone, ZoneKind, ZoneStatus};
+use crate::job::{Format, Job, JobError, Lane, LaterFields, Output, Page, Parameters, Zone, ZoneKind, ZoneStatus};
 use crate::samples;
 
 /// A change before it is known which job it meets.
@@ -38,6 +38,10 @@ impl Draft {
             | Change::Retrying { attempt, .. }
             | Change::Succeeded { attempt, .. }
             | Change::Failed { attempt, .. } => *attempt = near(0),
+            Change::OutputStored { attempt, output } => {
+                *attempt = near(0);
+                output.attempt = *attempt;
+            }
             Change::Submitted(_) | Change::Requeued { .. } | Change::Cancelling { .. } | Change::Cancelled { .. } => {}
         }
         Event::new(Timestamp(self.at), change)
@@ -83,6 +87,7 @@ fn change() -> impl Strategy<Value = Change> {
             Change::ExportCompleted { attempt: 0, format, bytes, sha256: sha256.into() }
         }),
         2 => (format(), error()).prop_map(|(format, error)| Change::ExportFailed { attempt: 0, format, error }),
+        4 => output().prop_map(|output| Change::OutputStored { attempt: 0, output: Box::new(output) }),
         3 => (error(), any::<i64>(), select(vec![AttemptCharge::Charged, AttemptCharge::Free])).prop_map(|(error, not_before, charge)| {
             Change::Retrying { attempt: 0, error, not_before: Timestamp(not_before), charge }
         }),
@@ -98,6 +103,20 @@ fn text() -> impl Strategy<Value = String> {
     // A few awkward ones: making them up character by character takes most of the test's time.
     const TEXTS: [&str; 8] = ["", "a", "alice", "zoë", "日本語", "\u{0}\n\"'\\", "\u{1F4C4}", "a.b/c *>"];
     select(TEXTS.map(String::from).to_vec())
+}
+
+prop_compose! {
+    fn output()(name in text(), media_type in text(), bytes in any::<u64>(), sha256 in text()) -> Output {
+        Output { name: name.into(), media_type: media_type.into(), bytes, sha256: sha256.into(), attempt: 0 }
+    }
+}
+
+fn parameters() -> impl Strategy<Value = Option<Parameters>> {
+    prop_oneof![
+        Just(None),
+        text().prop_map(|text| Some(Parameters::Inline(text.into()))),
+        (any::<u32>(), text()).prop_map(|(bytes, sha256)| Some(Parameters::Stored { bytes, sha256: sha256.into() })),
+    ]
 }
 
 fn format() -> impl Strategy<Value = Format> {
@@ -120,6 +139,7 @@ prop_compose! {
         formats in vec(format(), 0..6),
         max_attempts in prop_oneof![0u32..5, any::<u32>()],
         (folder, traceparent) in (proptest::option::of(text()), proptest::option::of(text())),
+        parameters in parameters(),
     ) -> Submission {
         let labels: BTreeMap<String, String> = labels;
         Submission {
@@ -129,7 +149,12 @@ prop_compose! {
             labels,
             formats,
             max_attempts,
-            whereabouts: Whereabouts { folder: folder.map(Into::into), traceparent: traceparent.map(Into::into) },
+            later: LaterFields {
+                folder: folder.map(Into::into),
+                traceparent: traceparent.map(Into::into),
+                parameters,
+                outputs: Vec::new(),
+            },
             ..samples::submission(&id, &owner)
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, JobId, Owner, RequestId, Timestamp, WorkerId};
-use crate::job::{Document, Format, JobError, Lane, Page, Whereabouts};
+use crate::job::{Document, Format, JobError, Lane, LaterFields, Output, Page};
 
 /// One change and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +69,12 @@ pub enum Change {
         format: Format,
         error: JobError,
     },
+    /// An output is stored, or another one in its place.
+    OutputStored {
+        attempt: u32,
+        /// Its attempt is this one.
+        output: Box<Output>,
+    },
     /// The attempt ended badly, and another will be made.
     Retrying {
         /// The attempt that ended.
@@ -125,6 +131,7 @@ impl Change {
             | Self::ExportStarted { .. }
             | Self::ExportCompleted { .. }
             | Self::ExportFailed { .. }
+            | Self::OutputStored { .. }
             | Self::Requeued { .. } => false,
         }
     }
@@ -172,7 +179,7 @@ pub struct Submission {
     /// Where the document's password lies, sealed. Never the password.
     #[serde(default)]
     pub password: Option<Box<str>>,
-    /// See [`Job::whereabouts`](crate::job::Job::whereabouts).
-    #[serde(default, rename = "folder", skip_serializing_if = "Whereabouts::is_empty")]
-    pub whereabouts: Whereabouts,
+    /// Those of the job; no outputs.
+    #[serde(default, rename = "folder", skip_serializing_if = "LaterFields::is_empty")]
+    pub later: LaterFields,
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::handover::{INLINE_PARAMETERS_BYTES, MAX_OUTPUTS, Output, Parameters};
 use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, WorkerId};
-pub use crate::whereabouts::Whereabouts;
+pub use crate::later_fields::LaterFields;
 
 /// How many past attempts a job remembers.
 pub const KEPT_ATTEMPTS: usize = 20;
@@ -86,9 +87,9 @@ pub struct Job {
     /// How long the last attempt ran, in milliseconds, once it ended: by [`Event::ran_ms`](crate::event::Event::ran_ms).
     #[serde(default)]
     pub ran_ms: Option<u64>,
-    /// Where its files and its trace are. Not written where there is nothing in it, so that older programs read such records.
-    #[serde(default, rename = "folder", skip_serializing_if = "Whereabouts::is_empty")]
-    pub whereabouts: Whereabouts,
+    /// Not written where there is nothing in it, so that older programs read such records.
+    #[serde(default, rename = "folder", skip_serializing_if = "LaterFields::is_empty")]
+    pub later: LaterFields,
 }
 
 impl Job {

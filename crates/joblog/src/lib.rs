@@ -18,8 +18,10 @@ pub mod codec;
 pub mod commit_stats;
 pub mod copy;
 pub mod event;
+mod handover;
 pub mod ids;
 pub mod job;
+mod later_fields;
 pub mod latest;
 pub mod log;
 pub mod memory;
@@ -30,7 +32,6 @@ pub mod recent;
 pub mod source;
 pub mod sqlite;
 pub mod tally;
-mod whereabouts;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod append_rate;

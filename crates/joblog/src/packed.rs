@@ -11,8 +11,8 @@ use ulid::{ULID_LEN, Ulid};
 
 use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Timestamp, WorkerId};
 use crate::job::{
-    Attempt, Document, Export, ExportState, Format, Job, JobError, Lane, PageRange, Pages, Progress, Stage, State,
-    Whereabouts,
+    Attempt, Document, Export, ExportState, Format, Job, JobError, Lane, LaterFields, Output, PageRange, Pages,
+    Parameters, Progress, Stage, State,
 };
 
 /// Not counted references: of a million jobs the counters alone took 16 MiB, and a copy of some 350 bytes is as quick as a look
@@ -102,9 +102,10 @@ fields!(Job:
     id, owner, document, batch, request, kind, lane, labels, formats, state, attempt, max_attempts,
     attempts_without_progress, worker, progress, pages, zones, exports, warnings, error, attempts, created, queued, started,
     attempt_started, ended, not_before, cancelled_by, batch_size, cancel_unwatched_ms, password, ran_ms,
-    whereabouts
+    later
 );
-fields!(Whereabouts: folder, traceparent);
+fields!(LaterFields: folder, traceparent, parameters, outputs);
+fields!(Output: name, media_type, bytes, sha256, attempt);
 fields!(Document: id, name, bytes, sha256);
 fields!(Progress: percent, stage, operation, units_done, units_total);
 fields!(Pages: total, done, expected);
@@ -139,6 +140,30 @@ impl Pack for ExportState {
             0 => Some(Self::Started),
             1 => Some(Self::Completed { bytes: Pack::unpack(from)?, sha256: Pack::unpack(from)? }),
             2 => Pack::unpack(from).map(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+impl Pack for Parameters {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Inline(text) => {
+                out.push(0);
+                text.pack(out);
+            }
+            Self::Stored { bytes, sha256 } => {
+                out.push(1);
+                bytes.pack(out);
+                sha256.pack(out);
+            }
+        }
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        match byte(from)? {
+            0 => Pack::unpack(from).map(Self::Inline),
+            1 => Some(Self::Stored { bytes: Pack::unpack(from)?, sha256: Pack::unpack(from)? }),
             _ => None,
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::apply::apply;
 use crate::event::{Change, Event, Submission};
 use crate::ids::{BatchId, DocumentId, JobId, Owner, RequestId, Revision, Timestamp, WorkerId};
-use crate::job::{Document, Format, Job, JobError, Lane, Page, Whereabouts, Zone, ZoneKind, ZoneStatus};
+use crate::job::{
+    Document, Format, Job, JobError, Lane, LaterFields, Output, Page, Parameters, Zone, ZoneKind, ZoneStatus,
+};
 use crate::log::Append;
 
 /// What a submit of this job says: JSON and plain text, at most 3 attempts without progress.
@@ -21,7 +23,11 @@ pub fn submission(id: &str, owner: &str) -> Submission {
         batch_size: Some(2),
         cancel_unwatched_ms: Some(60_000),
         password: Some("password-1".into()),
-        whereabouts: Whereabouts { folder: Some("folder-1".into()), traceparent: None },
+        later: LaterFields {
+            folder: Some("folder-1".into()),
+            parameters: Some(Parameters::Inline(r#"{"pages":"1-3"}"#.into())),
+            ..LaterFields::default()
+        },
         ..minimal_submission(id, owner)
     }
 }
@@ -48,12 +54,17 @@ pub fn minimal_submission(id: &str, owner: &str) -> Submission {
         batch_size: None,
         cancel_unwatched_ms: None,
         password: None,
-        whereabouts: Whereabouts::default(),
+        later: LaterFields::default(),
     }
 }
 
 pub fn error(code: &str) -> JobError {
     JobError { code: code.into(), message: format!("what {code} means").into(), retryable: true }
+}
+
+pub fn output(name: &str, attempt: u32) -> Output {
+    let sha256 = "00ff".repeat(16).into();
+    Output { name: name.into(), media_type: "text/plain".into(), bytes: 12, sha256, attempt }
 }
 
 /// A page with some zones.

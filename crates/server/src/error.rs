@@ -26,6 +26,9 @@ pub enum Error {
     /// The job is not asked to export that.
     #[error("job {job} has no {} result", format.extension())]
     ResultNotFound { job: JobId, format: Format },
+    /// The job has no output of this name, or none yet.
+    #[error("job {job} has no output {name:?}; ListOutputs says which it has")]
+    OutputNotFound { job: JobId, name: String },
     #[error("the {} result of job {job} is not written yet; watch the job and read it when it is", format.extension())]
     ResultNotReady { job: JobId, format: Format },
     /// The job has no such page.

@@ -61,6 +61,11 @@ impl JobFile {
         Self { folder, name: format!("document-{sha256}").into() }
     }
 
+    /// What was submitted with the document for the workers, where that is too large to be kept in the job.
+    pub fn parameters(folder: JobFolder) -> Self {
+        Self { folder, name: "parameters".into() }
+    }
+
     /// An attempt's artifact. Each attempt has names of its own, so a late writer harms nobody.
     pub fn artifact(job: &Job, attempt: u32, name: &str) -> Self {
         Self { folder: JobFolder::of(job), name: format!("a{attempt}/{name}").into() }
@@ -316,6 +321,7 @@ impl Written {
     }
 }
 
-fn stored(bytes: &[u8]) -> Stored {
+/// Size and checksum of bytes.
+pub fn stored(bytes: &[u8]) -> Stored {
     Stored { bytes: bytes.len() as u64, sha256: hex(Sha256::new_with_prefix(bytes)) }
 }

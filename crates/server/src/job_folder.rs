@@ -16,7 +16,7 @@ pub struct JobFolder {
 
 impl JobFolder {
     pub fn of(job: &Job) -> Self {
-        Self::new(job.id.clone(), job.whereabouts.folder.clone())
+        Self::new(job.id.clone(), job.later.folder.clone())
     }
 
     /// `own` as it is, or will be, in the log.

@@ -36,6 +36,7 @@ mod lanes;
 pub mod nats;
 pub mod notifications;
 pub mod objects;
+mod parameters;
 pub mod passwords;
 mod peers;
 pub mod positions;

@@ -123,7 +123,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Token(TokenError::Expired) => (Code::Unauthenticated, ErrorReason::TokenExpired),
         Error::Token(TokenError::KeysStale) => (Code::Unavailable, ErrorReason::KeysStale),
         Error::RoleRequired(_) => (Code::PermissionDenied, ErrorReason::RoleRequired),
-        Error::ResultNotFound { .. } | Error::PageNotFound { .. } => (Code::NotFound, ErrorReason::ResultNotFound),
+        Error::ResultNotFound { .. } | Error::OutputNotFound { .. } | Error::PageNotFound { .. } => {
+            (Code::NotFound, ErrorReason::ResultNotFound)
+        }
         Error::ResultNotReady { .. } | Error::PageNotReady { .. } => {
             (Code::FailedPrecondition, ErrorReason::ResultNotReady)
         }

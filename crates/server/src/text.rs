@@ -2,6 +2,8 @@
 
 /// The longest name of a kind in bytes.
 pub const MAX_KIND: usize = 64;
+/// The longest media type in bytes.
+pub const MAX_MEDIA_TYPE: usize = 127;
 
 /// Whether a character cannot be seen, or changes how its neighbours are shown: two ids that look the same would not be,
 /// and a name could be shown turned round.
@@ -25,6 +27,24 @@ pub fn is_invisible(letter: char) -> bool {
 pub fn is_control_or_bidi(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a text is a media type (RFC 9110, 8.3.1), with parameters or without, of at most 127 bytes.
+pub fn is_media_type(text: &str) -> bool {
+    let is_token = |token: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !token.is_empty() && token.bytes().all(fits)
+    };
+    let (kind, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let is_kind = kind.trim_end_matches(' ').split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
+    let is_parameter = |parameter: &str| {
+        let parameter = parameter.split_once('=');
+        parameter.is_some_and(|(name, value)| is_token(name) && is_token(value.trim_matches('"')))
+    };
+    let has_parameters = text.contains(';');
+    text.len() <= MAX_MEDIA_TYPE
+        && is_kind
+        && (!has_parameters || parameters.split(';').all(|parameter| is_parameter(parameter.trim_matches(' '))))
 }
 
 /// Whether this can be the name of a kind of work.

@@ -97,6 +97,7 @@ impl Projection for WorkCounter {
             | Change::ExportStarted { .. }
             | Change::ExportCompleted { .. }
             | Change::ExportFailed { .. }
+            | Change::OutputStored { .. }
             | Change::Cancelling { .. } => {}
         }
     }

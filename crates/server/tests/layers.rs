@@ -15,7 +15,7 @@ const LAYERS: [&str; 20] = [
     // The engine, and what services need beside it.
     "services",
     // What runs beside the services: uploads' memory, removals.
-    "incoming_body passwords retention",
+    "incoming_body parameters passwords retention",
     // The wire: what is read and written, who calls, how an error looks.
     "auth convert status",
     "sampled",

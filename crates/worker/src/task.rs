@@ -1,5 +1,6 @@
 //! One attempt at one job: what a handler reads, reports and writes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use bytes::Bytes;
 use courant_proto::v1::work_request::Message;
 use courant_proto::v1::{
     Assignment, FinishedPages, JobError, Page, Password, ReportExportCompleted, ReportExportFailed,
-    ReportExportProgress, ReportExportStarted, ReportPage, ReportPlan, ReportProgress, ReportZone, ResultFormat, Stage,
-    Welcome, Zone,
+    ReportExportProgress, ReportExportStarted, ReportOutput, ReportPage, ReportPlan, ReportProgress, ReportZone,
+    ResultFormat, Stage, Welcome, Zone,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -197,6 +198,16 @@ impl Task {
         self.assignment.formats.iter().filter_map(known).filter(|f| *f != ResultFormat::Unspecified).collect()
     }
 
+    /// What the caller asks for: a JSON object as text, byte for byte as it was submitted. Empty for none.
+    pub fn parameters(&self) -> &str {
+        &self.assignment.parameters
+    }
+
+    /// The labels that the caller gave the job.
+    pub fn labels(&self) -> &HashMap<String, String> {
+        &self.assignment.labels
+    }
+
     /// Pages in the document, when an earlier attempt found out.
     pub fn pages_total(&self) -> Option<u32> {
         u32::try_from(self.assignment.pages_total).ok().filter(|&pages| pages > 0)
@@ -279,6 +290,20 @@ impl Task {
         self.in_span("read artifact", self.calls.read_artifact(&self.attempt, written_by, name, limit)).await
     }
 
+    /// Stores something that users of the job can list and read, under a name as for [`write_artifact`](Self::write_artifact); not
+    /// `result.<json|md|txt|html>`, which exports have, and not under `pages/`. `media_type` as in RFC 9110, for example
+    /// `text/csv; charset=utf-8`. One of this name is replaced, also of an earlier attempt; the others stay. A job has at most
+    /// 256. Durable.
+    pub async fn write_output(&self, name: &str, media_type: &str, source: impl Into<Source>) -> Result<(), CallError> {
+        let artifact = match source.into() {
+            Source::Bytes(bytes) if self.goes_with_report(bytes.len()) => Some(bytes),
+            source => self.write_artifact(name, source).await.map(|_| None)?,
+        };
+        let attempt = Some(self.attempt.key.to_ref());
+        let (name, media_type) = (name.to_owned(), media_type.to_owned());
+        self.durable(Message::Output(ReportOutput { attempt, name, media_type, artifact })).await
+    }
+
     /// Says how far the attempt is: 0 to 100 percent, a sentence for people (at most 255 bytes, the rest is cut off),
     /// and units done of all. Transient.
     pub fn progress(&self, percent: f64, stage: Stage, operation: &str, units: (u32, u32)) {
@@ -322,6 +347,11 @@ impl Task {
         }
         let attempt = Some(self.attempt.key.to_ref());
         self.durable(Message::Page(ReportPage { attempt, page: Some(page), artifact })).await
+    }
+
+    /// An empty artifact could not be told from none in the report of a page; in that of an output it can.
+    fn goes_with_report(&self, artifact_bytes: usize) -> bool {
+        self.artifacts.with_page > 0 && self.goes_with_page(artifact_bytes)
     }
 
     /// Whether [`page_with_artifact`](Self::page_with_artifact) stores so many bytes in one step. Where it does not, several

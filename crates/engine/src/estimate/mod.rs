@@ -181,6 +181,7 @@ impl Estimates {
             | Change::ExportStarted { .. }
             | Change::ExportCompleted { .. }
             | Change::ExportFailed { .. }
+            | Change::OutputStored { .. }
             | Change::Requeued { .. }
             | Change::Cancelling { .. } => {}
         }

@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, OnceCell};
 
-use courant_joblog::job::Job;
+use courant_joblog::job::{Job, Parameters};
+use serde_json::Value;
 
-/// What folding a byte to lower case costs, in bytes compared.
+/// What folding a byte to lower case costs, in bytes compared; and what parsing one of the parameters costs.
 const FOLD_COST: u64 = 8;
 
 /// A job that a filter is asked about. Counts what that costs, since callers choose the filter and the labels.
@@ -13,13 +14,15 @@ pub struct Candidate<'a> {
     pub job: &'a Job,
     /// Its searchable texts in lower case: folded once, however many words are searched for.
     folded: OnceCell<Vec<String>>,
+    /// Its parameters, parsed once. Null for none, and for those that are not kept in the job.
+    parameters: OnceCell<Value>,
     cost: Cell<u64>,
 }
 
 impl<'a> Candidate<'a> {
     /// Nothing was asked yet.
     pub fn new(job: &'a Job) -> Self {
-        Self { job, folded: OnceCell::new(), cost: Cell::new(0) }
+        Self { job, folded: OnceCell::new(), parameters: OnceCell::new(), cost: Cell::new(0) }
     }
 
     /// What was spent on it: conditions looked at and bytes compared.
@@ -39,6 +42,20 @@ impl<'a> Candidate<'a> {
         })
     }
 
+    /// The parameter of this name. A name with dots is a key, or keys of objects in one another.
+    pub(super) fn parameter(&self, name: &str) -> Option<&Value> {
+        self.spend(1 + name.len() as u64);
+        find(self.parameters(), name)
+    }
+
+    fn parameters(&self) -> &Value {
+        self.parameters.get_or_init(|| {
+            let text = self.job.later.parameters.as_ref().and_then(Parameters::inline).unwrap_or("null");
+            self.spend(FOLD_COST * text.len() as u64);
+            serde_json::from_str(text).unwrap_or_default()
+        })
+    }
+
     fn folded(&self) -> &[String] {
         self.folded.get_or_init(|| {
             let folded: Vec<String> = searchable(self.job).map(str::to_lowercase).collect();
@@ -46,6 +63,13 @@ impl<'a> Candidate<'a> {
             folded
         })
     }
+}
+
+fn find<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.get(name).or_else(|| {
+        let (key, rest) = name.split_once('.')?;
+        find(object.get(key)?, rest)
+    })
 }
 
 fn searchable(job: &Job) -> impl Iterator<Item = &str> {

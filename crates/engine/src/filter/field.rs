@@ -1,9 +1,11 @@
 //! What a filter's words mean: fields of a job, and what they are compared with.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Formatter};
 
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{Job, Lane, State};
+use serde_json::Value;
 
 use super::candidate::Candidate;
 use super::compare::{Pattern, Polarity, ProblemAt, Refused, TextTest, instant, plain, sense};
@@ -13,7 +15,8 @@ use crate::rfc3339::Instant;
 
 /// All fields, for those who named another.
 const NAMES: &str = "job_id, owner, document_id, batch_id, request_id, kind, filename, document_bytes, lane, state, \
-    attempt, pages_total, pages_done, worker_id, error.code, create_time, start_time, end_time, labels, labels.KEY";
+    attempt, pages_total, pages_done, worker_id, error.code, create_time, start_time, end_time, labels, labels.KEY, \
+    parameters, parameters.KEY";
 const STATES: [(&str, State); 6] = [
     ("QUEUED", State::Queued),
     ("RUNNING", State::Running),
@@ -50,6 +53,7 @@ pub enum Field {
     State,
     Lane,
     Labels,
+    Parameters,
 }
 
 /// A field that is a text.
@@ -65,6 +69,8 @@ pub enum TextField {
     WorkerId,
     ErrorCode,
     Label(String),
+    /// A value in the parameters, by its key; by keys with dots between them where it is in an object of another key.
+    Parameter(String),
 }
 
 /// A field that is a number.
@@ -103,6 +109,8 @@ pub enum Condition {
     Lane(Lane, Polarity),
     /// There is a label of this name.
     HasLabel(String),
+    /// There is a parameter of this name, also one that is null.
+    HasParameter(String),
 }
 
 impl Field {
@@ -128,9 +136,12 @@ impl Field {
             "state" => Self::State,
             "lane" => Self::Lane,
             "labels" => Self::Labels,
-            other => {
-                Self::Text(TextField::Label(other.strip_prefix("labels.").filter(|key| !key.is_empty())?.to_owned()))
-            }
+            "parameters" => Self::Parameters,
+            other => match other.split_once('.').filter(|(_, key)| !key.is_empty())? {
+                ("labels", key) => Self::Text(TextField::Label(key.to_owned())),
+                ("parameters", key) => Self::Text(TextField::Parameter(key.to_owned())),
+                _ => return None,
+            },
         })
     }
 
@@ -148,6 +159,11 @@ impl Field {
             Self::State => Ok(Condition::State(choice(&STATES, "JOB_STATE_", &value.text)?, sense(comparator)?)),
             Self::Lane => Ok(Condition::Lane(choice(&LANES, "LANE_", &value.text)?, sense(comparator)?)),
             Self::Labels if comparator == Comparator::Has => Ok(Condition::HasLabel(value.text)),
+            Self::Parameters if comparator == Comparator::Has => Ok(Condition::HasParameter(value.text)),
+            Self::Parameters => {
+                let problem = "parameters goes with : only; one parameter is parameters.KEY";
+                Err((ProblemAt::Comparator, problem.to_owned()))
+            }
             Self::Labels => {
                 let problem = "labels goes with : only; one label is labels.KEY";
                 Err((ProblemAt::Comparator, problem.to_owned()))
@@ -165,19 +181,22 @@ impl TextField {
     }
 
     /// `None` when it is not set.
-    fn of<'a>(&self, job: &'a Job) -> Option<&'a str> {
-        match self {
+    fn of<'a>(&self, candidate: &'a Candidate) -> Option<Cow<'a, str>> {
+        let job = candidate.job;
+        let text = match self {
             Self::JobId => Some(job.id.as_str()),
             Self::Owner => Some(job.owner.as_str()),
             Self::DocumentId => Some(job.document.id.as_str()),
             Self::BatchId => job.batch.as_ref().map(|id| id.as_str()),
             Self::RequestId => job.request.as_ref().map(|id| id.as_str()),
-            Self::Kind => Some(&job.kind),
-            Self::Filename => Some(&job.document.name),
+            Self::Kind => Some(&*job.kind),
+            Self::Filename => Some(&*job.document.name),
             Self::WorkerId => job.worker.as_ref().map(|id| id.as_str()),
             Self::ErrorCode => job.error.as_ref().map(|error| &*error.code),
             Self::Label(key) => job.labels.get(key).map(String::as_str),
-        }
+            Self::Parameter(key) => return candidate.parameter(key).and_then(text_of),
+        };
+        text.map(Cow::Borrowed)
     }
 }
 
@@ -194,6 +213,7 @@ impl Display for TextField {
             Self::WorkerId => "worker_id",
             Self::ErrorCode => "error.code",
             Self::Label(key) => return write!(f, "labels.{}", quote(key)),
+            Self::Parameter(key) => return write!(f, "parameters.{}", quote(key)),
         })
     }
 }
@@ -247,10 +267,10 @@ impl Condition {
         let job = candidate.job;
         match self {
             Self::Like(word, pattern, sense) => {
-                let text = word.of(job).inspect(|text| candidate.spend(text.len() as u64));
-                sense.is(text.is_some_and(|text| pattern.fits(text)))
+                let text = word.of(candidate).inspect(|text| candidate.spend(text.len() as u64));
+                sense.is(text.is_some_and(|text| pattern.fits(&text)))
             }
-            Self::Sorted(word, how, text) => word.of(job).is_some_and(|of| how.holds(of.cmp(text.as_str()))),
+            Self::Sorted(word, how, text) => word.of(candidate).is_some_and(|of| how.holds((*of).cmp(text.as_str()))),
             Self::Count(number, how, count) => how.holds(number.of(job).cmp(count)),
             Self::At(moment, how, at) => match moment.of(job) {
                 Some(of) => how.holds(of.cmp(at)),
@@ -260,6 +280,7 @@ impl Condition {
             Self::State(state, sense) => sense.is(job.state == *state),
             Self::Lane(lane, sense) => sense.is(job.lane == *lane),
             Self::HasLabel(key) => job.labels.contains_key(key),
+            Self::HasParameter(key) => candidate.parameter(key).is_some(),
         }
     }
 }
@@ -275,7 +296,18 @@ impl Display for Condition {
             Self::State(state, sense) => write!(f, "state {} {}", sense.sign(), name(&STATES, *state)),
             Self::Lane(lane, sense) => write!(f, "lane {} {}", sense.sign(), name(&LANES, *lane)),
             Self::HasLabel(key) => write!(f, "labels:{}", quote(key)),
+            Self::HasParameter(key) => write!(f, "parameters:{}", quote(key)),
         }
+    }
+}
+
+/// A parameter as a filter compares it: a text as it is, a number, `true` or `false` as JSON writes it. Others are not set.
+fn text_of(parameter: &Value) -> Option<Cow<'_, str>> {
+    match parameter {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What filters mean, the errors of those that mean nothing, and the invariants.
 
 use courant_joblog::ids::{BatchId, Timestamp};
-use courant_joblog::job::{JobError, Lane, State};
+use courant_joblog::job::{JobError, Lane, Parameters, State};
 use proptest::prelude::*;
 
 use super::compare::Pattern;
@@ -22,6 +22,8 @@ fn job() -> courant_joblog::job::Job {
     job.labels = [("team", "red"), ("app.example/tier", "gold"), ("two words", "x*y")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
+    let parameters = r#"{"mode":"fast","dpi":300,"big":12345678901234567890,"ocr":{"on":true,"langs":["de"]},"a.b":"c","none":null}"#;
+    job.later.parameters = Some(Parameters::Inline(parameters.into()));
     job
 }
 
@@ -91,6 +93,34 @@ fn what_holds_and_what_does_not() {
 }
 
 #[test]
+fn parameters_are_found_by_their_keys_also_within_objects() {
+    let job = job();
+    let holds = |text: &str| parse(text).unwrap().unwrap().holds(&Candidate::new(&job));
+    for text in [
+        "parameters.mode = fast",
+        "parameters.mode:as",
+        "parameters.dpi = 300",
+        "parameters.big = 12345678901234567890",
+        "parameters.ocr.on = true",
+        "parameters.a.b = c",
+        "parameters:none",
+        "parameters:ocr.langs",
+        "parameters.none != x",
+    ] {
+        assert!(holds(text), "{text}");
+    }
+    for text in [
+        "parameters.mode = slow",
+        "parameters:blue",
+        "parameters.ocr.langs:*",
+        "parameters.none:*",
+        "parameters.mode.x:*",
+    ] {
+        assert!(!holds(text), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_filter_is_told_where_and_why() {
     for (text, at, what) in [
         ("state = ", 9, "expected a value"),
@@ -99,6 +129,8 @@ fn what_is_no_filter_is_told_where_and_why() {
         ("size > 3", 1, r#"there is no field "size"; there are job_id"#),
         ("labels. = 3", 1, "there is no field"),
         ("labels = red", 8, "labels.KEY"),
+        ("parameters = red", 12, "parameters.KEY"),
+        ("parameters. = red", 1, "there is no field"),
         ("a AND", 6, "the filter ends where"),
         ("AND a", 1, "AND found where"),
         ("a OR OR b", 6, "OR found where"),
@@ -147,6 +179,7 @@ fn word() -> impl Strategy<Value = TextField> {
             TextField::ErrorCode
         ]),
         "\\PC{1,8}".prop_map(TextField::Label),
+        "\\PC{1,8}".prop_map(TextField::Parameter),
     ]
 }
 
@@ -175,6 +208,7 @@ fn test() -> impl Strategy<Value = Condition> {
             .prop_map(|(state, sense)| Condition::State(state, sense)),
         (prop::sample::select(Lane::ALL.to_vec()), sense()).prop_map(|(lane, sense)| Condition::Lane(lane, sense)),
         ".{0,8}".prop_map(Condition::HasLabel),
+        ".{0,8}".prop_map(Condition::HasParameter),
     ]
 }
 

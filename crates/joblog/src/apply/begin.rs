@@ -40,7 +40,7 @@ pub(super) fn submitted(submission: &Submission, at: Timestamp) -> Job {
         cancel_unwatched_ms: of.cancel_unwatched_ms,
         password: of.password,
         ran_ms: None,
-        whereabouts: of.whereabouts,
+        later: of.later,
     }
 }
 
@@ -57,7 +57,8 @@ pub(super) fn started(job: &mut Job, attempt: u32, worker: &WorkerId, at: Timest
     job.started.get_or_insert(at);
     job.attempt_started = Some(at);
     job.not_before = None;
-    // Results are written from all pages at once: those of an earlier attempt are of no use to this one.
+    // Results are written from all pages at once: those of an earlier attempt are of no use to this one. Outputs stay: they may be
+    // of pages that are not done again.
     job.exports.clear();
     job.progress.percent = pages_percent(&job.pages).max(5.0);
     job.progress.stage = Stage::Analyse;

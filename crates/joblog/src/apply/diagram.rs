@@ -8,7 +8,7 @@ use crate::arbitrary::{history, life};
 use crate::event::AttemptCharge;
 use crate::ids::WorkerId;
 use crate::job::{Export, ExportState};
-use crate::samples::{error, page, submission};
+use crate::samples::{error, output, page, submission};
 
 const PAGE: &str = include_str!("../../../../docs/life-of-a-job.md");
 const STATES: [State; 6] =
@@ -64,6 +64,7 @@ fn changes() -> Vec<Change> {
         Change::ExportStarted { attempt, format },
         Change::ExportCompleted { attempt, format, bytes: 1, sha256: "ab".into() },
         Change::ExportFailed { attempt, format, error: error("X") },
+        Change::OutputStored { attempt, output: Box::new(output("words.txt", attempt)) },
         Change::Retrying { attempt, error: error("X"), not_before: Timestamp(0), charge: AttemptCharge::Charged },
         Change::Requeued { by: by.clone(), password: None },
         Change::Cancelling { by: by.clone() },
@@ -81,6 +82,7 @@ fn changes() -> Vec<Change> {
             | Change::ExportStarted { .. }
             | Change::ExportCompleted { .. }
             | Change::ExportFailed { .. }
+            | Change::OutputStored { .. }
             | Change::Retrying { .. }
             | Change::Requeued { .. }
             | Change::Cancelling { .. }

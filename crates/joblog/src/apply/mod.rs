@@ -22,7 +22,7 @@ mod tests;
 
 use crate::event::{Change, Event};
 use crate::ids::Timestamp;
-use crate::job::{Format, Job, KEPT_WARNINGS, Pages, Stage, State};
+use crate::job::{Format, Job, KEPT_WARNINGS, MAX_OUTPUTS, Pages, Stage, State};
 
 /// Why a change is not possible, in words of what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,9 @@ pub enum IllegalChange {
     /// An export ends that did not start. Report the start first.
     #[error("the export of {format:?} has not started")]
     NotStarted { format: Format },
+    /// The job has as many outputs as it may have. Put several into one.
+    #[error("the job has {MAX_OUTPUTS} outputs, which is as many as it may have")]
+    TooManyOutputs,
     /// The job cannot end well while an export is being written. Report its end first.
     #[error("the export of {format:?} has not ended")]
     NotEnded { format: Format },
@@ -78,6 +81,7 @@ pub fn apply(job: Option<&Job>, event: &Event) -> Result<Job, IllegalChange> {
             | Change::ExportStarted { .. }
             | Change::ExportCompleted { .. }
             | Change::ExportFailed { .. }
+            | Change::OutputStored { .. }
             | Change::Retrying { .. }
             | Change::Requeued { .. }
             | Change::Cancelling { .. }
@@ -113,6 +117,7 @@ fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), IllegalCh
             work::export_completed(running(job, *attempt)?, *format, *bytes, sha256)
         }
         Change::ExportFailed { attempt, format, error } => work::export_failed(running(job, *attempt)?, *format, error),
+        Change::OutputStored { attempt, output } => work::output_stored(running(job, *attempt)?, output),
         Change::Retrying { attempt, error, not_before, charge } => {
             end::retrying(running(job, *attempt)?, error, *not_before, *charge, at);
             Ok(())

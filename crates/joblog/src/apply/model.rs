@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arbitrary::life;
-use crate::job::{ExportState, KEPT_ATTEMPTS, Pages};
+use crate::job::{ExportState, KEPT_ATTEMPTS, MAX_OUTPUTS, Pages};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
@@ -55,6 +55,7 @@ fn holds(job: &Job) -> Result<(), TestCaseError> {
     prop_assert!(job.state != State::Failed || job.error.is_some());
     prop_assert_eq!(job.progress.units_done, job.pages.done_count());
     exports_hold(job)?;
+    outputs_hold(job)?;
     pages_hold(&job.pages, job.attempt)
 }
 
@@ -64,6 +65,16 @@ fn exports_hold(job: &Job) -> Result<(), TestCaseError> {
         prop_assert!(job.exports[..place].iter().all(|other| other.format != export.format), "twice");
         prop_assert_eq!(export.attempt, job.attempt);
         prop_assert!(job.state != State::Succeeded || export.state != ExportState::Started);
+    }
+    Ok(())
+}
+
+fn outputs_hold(job: &Job) -> Result<(), TestCaseError> {
+    let outputs = &job.later.outputs;
+    prop_assert!(outputs.len() <= MAX_OUTPUTS);
+    for (place, output) in outputs.iter().enumerate() {
+        prop_assert!(outputs[..place].iter().all(|other| other.name != output.name), "twice");
+        prop_assert!((1..=job.attempt).contains(&output.attempt));
     }
     Ok(())
 }
@@ -101,6 +112,9 @@ fn follows(before: &Job, after: &Job, change: &Change) -> Result<(), TestCaseErr
     }
     prop_assert!(before.pages.total.is_none() || before.pages.total == after.pages.total);
     prop_assert!(before.zones <= after.zones);
+    let names = |job: &Job| job.later.outputs.iter().map(|output| output.name.clone()).collect::<Vec<_>>();
+    prop_assert!(names(after).starts_with(&names(before)), "an output is gone");
+    prop_assert_eq!(&before.later.parameters, &after.later.parameters);
     prop_assert!(after.warnings.starts_with(&before.warnings));
     let fixed = |job: &Job| {
         let job = job.clone();

@@ -1,7 +1,9 @@
 //! What a running attempt brings about: the plan, pages and exports.
 
 use super::{IllegalChange, advance, pages_percent, warn};
-use crate::job::{Export, ExportState, Format, Job, JobError, Lane, Page, PageRange, Pages, Stage};
+use crate::job::{
+    Export, ExportState, Format, Job, JobError, Lane, MAX_OUTPUTS, Output, Page, PageRange, Pages, Stage,
+};
 
 pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(), IllegalChange> {
     if pages == 0 || job.pages.total.is_some_and(|known| known != pages) {
@@ -62,6 +64,20 @@ fn export_ended(job: &mut Job, format: Format, state: ExportState, operation: St
     // The last step to 100 is the job's own end.
     let percent = (75.0 + 25.0 * ended as f64 / job.formats.len().max(1) as f64).min(99.0);
     advance(job, percent, Stage::Export, operation);
+    Ok(())
+}
+
+pub(super) fn output_stored(job: &mut Job, output: &Output) -> Result<(), IllegalChange> {
+    if output.attempt != job.attempt {
+        return Err(IllegalChange::WrongAttempt { current: job.attempt });
+    }
+    let outputs = &mut job.later.outputs;
+    match outputs.iter().position(|known| known.name == output.name) {
+        Some(place) if outputs[place] == *output => return Err(IllegalChange::Duplicate),
+        Some(place) => outputs[place] = output.clone(),
+        None if outputs.len() >= MAX_OUTPUTS => return Err(IllegalChange::TooManyOutputs),
+        None => outputs.push(output.clone()),
+    }
     Ok(())
 }
 

@@ -248,6 +248,7 @@ fn every_record() -> Vec<Record> {
         Change::ExportStarted { attempt: 3, format: Format::Text },
         Change::ExportCompleted { attempt: 3, format: Format::Json, bytes: 10, sha256 },
         Change::ExportFailed { attempt: 3, format: Format::Text, error: error("DISK") },
+        Change::OutputStored { attempt: 3, output: Box::new(samples::output("words.txt", 3)) },
         Change::Succeeded { attempt: 3, warnings: vec!["no OCR".into()] },
     ];
     let stopped = [

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::{DocumentId, JobId, Timestamp};
 use courant_joblog::job::{
-    Document, Export, ExportState, Format, Job, Lane, PageRange, Pages, Progress, Stage, State, Whereabouts,
+    Document, Export, ExportState, Format, Job, Lane, LaterFields, PageRange, Pages, Progress, Stage, State,
 };
 use courant_joblog::log::{Append, Log as _};
 use courant_joblog::packed::PackedJob;
@@ -150,7 +150,7 @@ fn finished(number: usize) -> Job {
         batch_size: None,
         cancel_unwatched_ms: None,
         password: None,
-        whereabouts: Whereabouts::default(),
+        later: LaterFields::default(),
         ran_ms: Some(12_034),
     }
 }

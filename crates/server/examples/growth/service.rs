@@ -11,7 +11,7 @@ use courant_auth::{Identity, Role, Secret, Verifier};
 use courant_engine::transitions::cancel_change;
 use courant_joblog::event::{Change, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Owner, WorkerId};
-use courant_joblog::job::{Document, Format, Lane, State, Whereabouts};
+use courant_joblog::job::{Document, Format, Lane, LaterFields, State};
 use courant_joblog::sqlite::{Options, SqliteLog};
 use courant_server::Config;
 use courant_server::jobs::Jobs;
@@ -112,7 +112,7 @@ pub async fn submit(services: &Services, number: usize, owner: Owner) -> anyhow:
         batch_size: None,
         cancel_unwatched_ms: None,
         password: None,
-        whereabouts: Whereabouts::default(),
+        later: LaterFields::default(),
     };
     services.engine.create(Change::Submitted(Box::new(submission)), id.clone(), Vec::new(), None).await?;
     Ok(id)

@@ -127,6 +127,7 @@ fn note(waits: &mut Vec<Wait>, entry: &Entry) {
         | Change::ExportStarted { .. }
         | Change::ExportCompleted { .. }
         | Change::ExportFailed { .. }
+        | Change::OutputStored { .. }
         | Change::Cancelling { .. }
         | Change::Succeeded { .. } => return,
     };

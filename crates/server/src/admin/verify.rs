@@ -7,7 +7,7 @@ use courant_engine::engine::{CHUNK, PAGE};
 use courant_engine::filter::{Candidate, Filter};
 use courant_engine::view::{CurrentJob, ListKey};
 use courant_joblog::ids::Revision;
-use courant_joblog::job::{ExportState, Job};
+use courant_joblog::job::{ExportState, Job, Parameters};
 use courant_joblog::log::{self, ReadError};
 use courant_proto::v1::verify_integrity_response::Message;
 use courant_proto::v1::{IntegrityProblem, IntegrityProgress, VerifyIntegrityResponse};
@@ -236,6 +236,15 @@ fn files_of(job: &Job) -> Vec<Expected> {
             let file = JobFile::artifact(job, export.attempt, &name);
             files.push(Expected { file, name, content: Some((*bytes, sha256.clone())) });
         }
+    }
+    files.extend(job.later.outputs.iter().map(|output| {
+        let file = JobFile::artifact(job, output.attempt, &output.name);
+        let content = Some((output.bytes, output.sha256.clone()));
+        Expected { file, name: output.name.to_string(), content }
+    }));
+    if let Some(Parameters::Stored { bytes, sha256 }) = &job.later.parameters {
+        let content = Some((u64::from(*bytes), sha256.clone()));
+        files.push(Expected { file: JobFile::parameters(JobFolder::of(job)), name: "parameters".to_owned(), content });
     }
     files
 }

@@ -10,8 +10,8 @@ use courant_proto::v1;
 use courant_proto::v1::job_event::Change as Wire;
 
 use super::job::{
-    current_job, error, estimate, export, format, job, page, position, snapshot, time, updated_job, with_expire_time,
-    zone,
+    current_job, error, estimate, export, format, job, output, page, position, snapshot, time, updated_job,
+    with_expire_time, zone,
 };
 use crate::config::Retention;
 
@@ -154,6 +154,9 @@ fn change(change: &Change, after: &Job) -> Wire {
         Change::ExportFailed { attempt, format, error } => {
             let failed = Export { format: *format, attempt: *attempt, state: ExportState::Failed(error.clone()) };
             Wire::ExportFailed(v1::ExportFailed { export: Some(export(&failed)) })
+        }
+        Change::OutputStored { output: stored, .. } => {
+            Wire::OutputStored(v1::OutputStored { output: Some(output(stored)) })
         }
         Change::Retrying { error: why, not_before, .. } => {
             Wire::Retrying(v1::JobRetrying { error: Some(error(why)), retry_time: Some(time(*not_before)) })

@@ -8,7 +8,8 @@ use courant_engine::snapshot::{EstimatedPosition, JobSnapshot};
 use courant_engine::view::CurrentJob;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::{
-    Attempt, Export, ExportState, Format, Job, JobError, Lane, Page, Progress, Stage, State, Zone, ZoneKind, ZoneStatus,
+    Attempt, Export, ExportState, Format, Job, JobError, Lane, Output, Page, Parameters, Progress, Stage, State, Zone,
+    ZoneKind, ZoneStatus,
 };
 use courant_proto::v1;
 
@@ -96,6 +97,7 @@ pub(super) fn estimate(progress: &mut v1::Progress, remaining: Option<Estimate>)
 
 /// A job as the log has it, when its attempt runs or ran for so long.
 pub fn job(job: &Job, revision: u64, elapsed_ms: Option<u64>) -> v1::Job {
+    let parameters = job.later.parameters.as_ref();
     v1::Job {
         job_id: job.id.as_str().to_owned(),
         owner: job.owner.as_str().to_owned(),
@@ -128,6 +130,9 @@ pub fn job(job: &Job, revision: u64, elapsed_ms: Option<u64>) -> v1::Job {
         revision: revision as i64,
         expire_time: None,
         cancel_when_unwatched: job.cancel_unwatched_ms.map(span),
+        parameters: parameters.and_then(Parameters::inline).unwrap_or_default().to_owned(),
+        parameters_bytes: parameters.map_or(0, Parameters::bytes) as i32,
+        outputs: job.later.outputs.iter().map(output).collect(),
     }
 }
 
@@ -175,6 +180,16 @@ pub fn export(export: &Export) -> v1::Export {
         }
     }
     out
+}
+
+pub fn output(output: &Output) -> v1::Output {
+    v1::Output {
+        name: output.name.to_string(),
+        media_type: output.media_type.to_string(),
+        size_bytes: output.bytes as i64,
+        sha256: output.sha256.to_string(),
+        attempt: output.attempt as i32,
+    }
 }
 
 pub fn page(page: &Page) -> v1::Page {

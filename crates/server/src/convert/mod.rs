@@ -12,6 +12,6 @@ pub use incoming::{
     state_in, zone_in,
 };
 pub use job::{
-    band, current_job, duration, error, export, format, job, lane, page, position, quota, snapshot, span, state, time,
-    with_expire_time, zone,
+    band, current_job, duration, error, export, format, job, lane, output, page, position, quota, snapshot, span,
+    state, time, with_expire_time, zone,
 };

@@ -3,6 +3,7 @@
 mod actions;
 mod batch;
 mod list;
+mod outputs;
 mod results;
 pub(crate) mod submit;
 pub(crate) mod submit_request;
@@ -19,10 +20,10 @@ use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
     CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
     DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetBatchResponse, GetJobRequest,
-    GetJobResponse, ListJobsRequest, ListJobsResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
-    ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, SubmitJobsRequest,
-    WatchBatchRequest, WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
-    WatchScopesRequest,
+    GetJobResponse, ListJobsRequest, ListJobsResponse, ListOutputsRequest, ListOutputsResponse, ReadOutputRequest,
+    ReadOutputResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest, ReadResultResponse, RetryJobRequest,
+    RetryJobResponse, SubmitJobRequest, SubmitJobResponse, SubmitJobsRequest, WatchBatchRequest, WatchBatchResponse,
+    WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse, WatchScopesRequest,
 };
 use futures::stream::BoxStream;
 use tokio::sync::mpsc;
@@ -36,6 +37,7 @@ use crate::auth::{caller, require, time_left};
 use crate::config::Retention;
 use crate::convert::{self, interval_in};
 use crate::error::Error;
+use crate::parameters;
 use crate::shares::WithPermit;
 
 /// The `min_interval` of a watch over a batch that names none.
@@ -48,6 +50,7 @@ impl JobService for Jobs {
     type WatchJobsStream = WithPermit<ReceiverStream<Result<WatchJobsResponse, Status>>>;
     type WatchScopesStream = watch_scopes::WatchScopesStream;
     type ReadResultStream = WithPermit<BoxStream<'static, Result<ReadResultResponse, Status>>>;
+    type ReadOutputStream = WithPermit<BoxStream<'static, Result<ReadOutputResponse, Status>>>;
     type ReadPageStream = WithPermit<BoxStream<'static, Result<ReadPageResponse, Status>>>;
     type DownloadDocumentStream = WithPermit<BoxStream<'static, Result<DownloadDocumentResponse, Status>>>;
     type WatchBatchStream = WithPermit<ReceiverStream<Result<WatchBatchResponse, Status>>>;
@@ -75,7 +78,9 @@ impl JobService for Jobs {
         let identity = caller(&request)?;
         let snapshot = self.visible(&identity, &request.get_ref().job_id).await?;
         let cursor = self.services.engine.cursor(snapshot.current.revision).encode();
-        Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor }))
+        let parameters = parameters::text(&self.services.files, &snapshot.current.job).await;
+        let parameters = parameters.map_err(|error| results::gone(&self.services, &snapshot.current.job, error))?;
+        Ok(Response::new(GetJobResponse { job: Some(self.wire(&snapshot)), cursor, parameters }))
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
@@ -184,6 +189,26 @@ impl JobService for Jobs {
         let snapshot = self.visible(&identity, &request.job_id).await?;
         let used = self.services.shares.stream(&identity)?;
         Ok(Response::new(WithPermit::new(results::read(&self.services, &snapshot.current.job, &request).await?, used)))
+    }
+
+    async fn list_outputs(
+        &self,
+        request: Request<ListOutputsRequest>,
+    ) -> Result<Response<ListOutputsResponse>, Status> {
+        let identity = caller(&request)?;
+        let snapshot = self.visible(&identity, &request.get_ref().job_id).await?;
+        Ok(Response::new(outputs::list(&snapshot.current.job)))
+    }
+
+    async fn read_output(
+        &self,
+        request: Request<ReadOutputRequest>,
+    ) -> Result<Response<Self::ReadOutputStream>, Status> {
+        let identity = caller(&request)?;
+        let request = request.into_inner();
+        let snapshot = self.visible(&identity, &request.job_id).await?;
+        let used = self.services.shares.stream(&identity)?;
+        Ok(Response::new(WithPermit::new(outputs::read(&self.services, &snapshot.current.job, &request).await?, used)))
     }
 
     async fn read_page(&self, request: Request<ReadPageRequest>) -> Result<Response<Self::ReadPageStream>, Status> {

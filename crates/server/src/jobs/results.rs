@@ -105,14 +105,14 @@ pub async fn read_document(
 
 /// The bytes of something stored that were asked for; none, when that is behind its end.
 #[derive(Clone, Copy)]
-struct ByteRange {
+pub(super) struct ByteRange {
     offset: u64,
     limit: Option<u64>,
     empty: bool,
 }
 
 impl ByteRange {
-    fn of(offset: i64, limit: i64, size: u64) -> Result<Self, Error> {
+    pub(super) fn of(offset: i64, limit: i64, size: u64) -> Result<Self, Error> {
         let offset = number("offset", offset)?;
         let limit = Some(number("limit", limit)?).filter(|limit| *limit > 0);
         if offset > size {
@@ -123,7 +123,7 @@ impl ByteRange {
     }
 }
 
-async fn pieces(
+pub(super) async fn pieces(
     services: &Services,
     job: &Job,
     file: &JobFile,
@@ -138,7 +138,7 @@ async fn pieces(
 }
 
 /// Something that is not there any more was removed with its job since the job was read.
-fn gone(services: &Services, job: &Job, error: Error) -> Error {
+pub(super) fn gone(services: &Services, job: &Job, error: Error) -> Error {
     match error {
         Error::Objects(object_store::Error::NotFound { .. }) if services.engine.get(&job.id).is_none() => {
             Refused::JobNotFound(job.id.clone()).into()

@@ -7,7 +7,7 @@ use courant_engine::reservation::Reservation;
 use courant_engine::snapshot::JobSnapshot;
 use courant_joblog::event::Change;
 use courant_joblog::ids::Revision;
-use courant_joblog::log::{Filter, Record};
+use courant_joblog::log::{Blob, Filter, Record};
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use tonic::{Code, Streaming};
@@ -20,6 +20,7 @@ use crate::files::{Document, DocumentWriter, JobFile};
 use crate::incoming_body::IncomingBody;
 use crate::job_folder::JobFolder;
 use crate::objects::Stored;
+use crate::parameters;
 use crate::passwords;
 use crate::services::Services;
 use crate::worker::dispatch::NewClaim;
@@ -219,7 +220,8 @@ pub async fn commit(
     }
     let folder = JobFolder::for_new(request.id.clone(), services.engine.is_shared());
     let file = JobFile::document(folder.clone(), &stored.sha256);
-    let blobs = services.files.place_document(&file, document).await?.into_iter().collect();
+    let mut blobs: Vec<Blob> = services.files.place_document(&file, document).await?.into_iter().collect();
+    blobs.extend(request.parameters.as_ref().and_then(|text| parameters::file(&services.files, &folder, text)));
     let password = match &request.password {
         Some(password) => Some(passwords::store(&services, &folder, &password.text).await?),
         None => None,
@@ -248,7 +250,11 @@ pub async fn commit(
 /// good as its hash.
 fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Result<JobSnapshot, Error> {
     let job = &snapshot.current.job;
-    if job.owner != request.owner || job.request != request.request || job.document.sha256 != stored.sha256 {
+    let is_same = job.owner == request.owner
+        && job.request == request.request
+        && job.document.sha256 == stored.sha256
+        && job.later.parameters == request.parameters.as_ref().map(parameters::for_log);
+    if !is_same {
         return Err(Error::RequestIdMismatch);
     }
     Ok(snapshot)

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use courant_auth::{Identity, Role};
 use courant_joblog::event::Submission;
 use courant_joblog::ids::{BatchId, DocumentId, JobId, Owner, RequestId};
-use courant_joblog::job::{Document, Format, Lane, Whereabouts};
+use courant_joblog::job::{Document, Format, Lane, LaterFields};
 use courant_proto::v1::{Password, SubmitJobHeader};
 use courant_runtime::request;
 use courant_runtime::traces::TraceContext;
@@ -17,6 +18,7 @@ use crate::convert;
 use crate::convert::id_in;
 use crate::error::Error;
 use crate::objects::Stored;
+use crate::parameters;
 use crate::seal::MAX_PASSWORD;
 use crate::text::{self, is_kind};
 
@@ -62,6 +64,8 @@ pub struct SubmitRequest {
     pages: Option<u32>,
     batch_size: Option<u32>,
     cancel_unwatched: Option<Duration>,
+    /// A JSON object as text.
+    pub parameters: Option<Bytes>,
 }
 
 impl SubmitRequest {
@@ -92,6 +96,7 @@ impl SubmitRequest {
             batch_size,
             cancel_unwatched: unwatched(header.cancel_when_unwatched)?,
             password: password(header.password)?,
+            parameters: parameters::check(header.parameters)?,
         })
     }
 
@@ -122,7 +127,12 @@ impl SubmitRequest {
             batch_size: self.batch_size,
             cancel_unwatched_ms: self.cancel_unwatched.map(|time| time.as_millis() as u64),
             password,
-            whereabouts: Whereabouts { folder, traceparent: traceparent() },
+            later: LaterFields {
+                folder,
+                traceparent: traceparent(),
+                parameters: self.parameters.as_ref().map(parameters::for_log),
+                outputs: Vec::new(),
+            },
         }
     }
 }

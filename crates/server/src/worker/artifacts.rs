@@ -41,7 +41,7 @@ pub async fn read(
     request: ReadArtifactRequest,
 ) -> Result<BoxStream<'static, Result<ReadArtifactResponse, Status>>, Error> {
     let (_, job) = held(services, registry, request.attempt).await?;
-    check_name(&request.name)?;
+    check_name("name", &request.name)?;
     let writer = u32::try_from(request.written_by).map_err(|_| Error::field("written_by", "must be at least 1"))?;
     let file = JobFile::artifact(&job, writer, &request.name);
     let pieces = services.files.read(&file, 0, None).await.map_err(|error| match error {
@@ -61,7 +61,7 @@ pub async fn write(
     let Some(Part::Header(WriteArtifactHeader { attempt, name })) = body.next(next(&mut parts)).await? else {
         return Err(Error::WrongOrder("the first message must be the header"));
     };
-    check_name(&name)?;
+    check_name("name", &name)?;
     let (holder, job) = held(services, registry, attempt).await?;
     let attempt = &holder.attempt;
     drop(holder.enter(services, &registry.parts, &name)?);
@@ -117,7 +117,8 @@ async fn stream_body(
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+/// Whether an artifact may have this name.
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
     let part_fits = |part: &str| {
         !part.is_empty()
             && !part.starts_with('.')
@@ -127,7 +128,7 @@ fn check_name(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::field(
-        "name",
+        field,
         "must be 1 to 128 of [a-z0-9._-] in at most two parts divided by /, none beginning with a dot",
     ))
 }
@@ -139,10 +140,10 @@ mod tests {
     #[test]
     fn only_plain_names_are_taken() {
         for good in ["result.md", "pages/000001.json", "a-b_c"] {
-            assert!(check_name(good).is_ok(), "{good}");
+            assert!(check_name("name", good).is_ok(), "{good}");
         }
         for bad in ["", "/", "a/", "../x", "a/../b", "a/b/c", ".hidden", "Ä", "a b", "a\\b", &"x".repeat(129)] {
-            assert!(check_name(bad).is_err(), "{bad}");
+            assert!(check_name("name", bad).is_err(), "{bad}");
         }
     }
 }

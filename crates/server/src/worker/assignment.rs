@@ -40,8 +40,8 @@ pub(super) fn page_range(pages: PageSpan) -> PageRange {
     PageRange { first: pages.first as i32, last: pages.last as i32 }
 }
 
-/// A job as its worker gets it.
-pub(super) fn assignment(job: &Job, attempt: AttemptRef) -> Assignment {
+/// A job as its worker gets it, with its parameters.
+pub(super) fn assignment(job: &Job, attempt: AttemptRef, parameters: String) -> Assignment {
     Assignment {
         attempt: Some(attempt),
         kind: String::from(&*job.kind),
@@ -54,5 +54,7 @@ pub(super) fn assignment(job: &Job, attempt: AttemptRef) -> Assignment {
         has_password: job.password.is_some(),
         pages: None,
         traceparent: spans::of_attempt(job).map(|span| span.to_string()).unwrap_or_default(),
+        parameters,
+        labels: job.labels.clone().into_iter().collect(),
     }
 }

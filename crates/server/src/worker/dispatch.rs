@@ -21,6 +21,7 @@ use super::parts::Holder;
 use super::registry::Registry;
 use super::sharing::{self, PartEnd};
 use crate::error::Error;
+use crate::parameters;
 use crate::services::Services;
 
 /// Gives out jobs for ever, and shows that it does.
@@ -203,18 +204,18 @@ async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job:
 async fn give_out(services: &Services, registry: &Registry, worker: &WorkerId, claimed: &Job) -> Result<(), Error> {
     let attempt = AttemptId::of(claimed);
     tracing::info!(job = %claimed.id, attempt = attempt.number, %worker, "job started");
-    if registry.assign(
-        worker,
-        attempt.clone(),
-        Message::Assignment(assignment(claimed, Holder::of(&attempt).wire(&services.credentials, worker))),
-    ) {
-        return Ok(());
-    }
-    let why = JobError {
-        code: "WORKER_GONE".into(),
-        message: "The worker left before it got the job.".into(),
-        retryable: true,
+    let (code, message) = match parameters::text(&services.files, claimed).await {
+        Ok(parameters) => {
+            let at = Holder::of(&attempt).wire(&services.credentials, worker);
+            let message = Message::Assignment(assignment(claimed, at, parameters));
+            if registry.assign(worker, attempt.clone(), message) {
+                return Ok(());
+            }
+            ("WORKER_GONE", "The worker left before it got the job.".to_owned())
+        }
+        Err(error) => ("SERVER_FAILED", format!("The server could not read the parameters of the job: {error}.")),
     };
+    let why = JobError { code: code.into(), message: message.into(), retryable: true };
     services.end_attempt(&attempt, why, AttemptCharge::Free).await?;
     registry.answered(worker, &attempt);
     Ok(())

@@ -117,6 +117,7 @@ pub(super) fn attempt(message: &In) -> Option<&v1::AttemptRef> {
         In::ExportProgress(at) => at.attempt.as_ref(),
         In::ExportCompleted(at) => at.attempt.as_ref(),
         In::ExportFailed(at) => at.attempt.as_ref(),
+        In::Output(at) => at.attempt.as_ref(),
         In::Succeeded(at) => at.attempt.as_ref(),
         In::Failed(at) => at.attempt.as_ref(),
         In::Cancelled(at) => at.attempt.as_ref(),

@@ -8,6 +8,7 @@ mod deferred;
 pub mod dispatch;
 mod hello;
 mod messages;
+mod output_report;
 mod page_batch;
 mod part_reports;
 pub mod parts;

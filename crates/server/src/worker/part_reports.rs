@@ -105,7 +105,8 @@ async fn handle(
         | In::ExportStarted(_)
         | In::ExportProgress(_)
         | In::ExportCompleted(_)
-        | In::ExportFailed(_) => {
+        | In::ExportFailed(_)
+        | In::Output(_) => {
             return Err(Error::field("attempt.part", "must be empty: only the whole job has this"));
         }
         In::Hello(_) | In::Heartbeat(_) | In::Slots(_) | In::ResumeReports(_) => {}

@@ -22,7 +22,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::assignment::free;
 use super::registry::Registry;
-use super::sharing;
+use super::{output_report, sharing};
 use crate::convert;
 use crate::error::Error;
 use crate::files::JobFile;
@@ -68,6 +68,7 @@ impl Report<'_> {
             In::ExportProgress(report) => self.export_progress(&report)?,
             In::ExportCompleted(report) => self.export_completed(report.format).await?,
             In::ExportFailed(report) => self.export_failed(report).await?,
+            In::Output(report) => self.output(report).await?,
             In::Succeeded(report) => self.succeeded(report.warnings).await?,
             In::Failed(report) => self.end(convert::error_in(report.error)?, AttemptCharge::Charged).await?,
             In::Cancelled(_) | In::Released(_) => self.end(handed_back(), AttemptCharge::Free).await?,
@@ -311,6 +312,21 @@ impl Report<'_> {
             (!over(job, format)).then_some(Change::ExportFailed { attempt, format, error })
         })
         .await
+    }
+
+    async fn output(&self, report: v1::ReportOutput) -> Result<(), Error> {
+        let (report, attempt) = (output_report::check(report)?, self.attempt.number);
+        let file = JobFile::artifact(&*self.held_job()?, attempt, &report.name);
+        let (output, blob) = report.store(&self.services.files, file, attempt).await?;
+        let decide = |job: &Job| {
+            self.owned(job)?;
+            if job.state != State::Running || job.later.outputs.contains(&output) {
+                return Ok(Changes::default());
+            }
+            let change = Change::OutputStored { attempt, output: Box::new(output.clone()) };
+            Ok(Changes { changes: vec![change], blobs: blob.iter().cloned().collect() })
+        };
+        Ok(self.services.engine.write(&self.attempt.job, decide).await.map(drop)?)
     }
 
     async fn succeeded(&self, warnings: Vec<String>) -> Result<(), Error> {

@@ -38,6 +38,11 @@ fn completed(attempt: Option<AttemptRef>, format: i32) -> Report {
     Report::ExportCompleted(ReportExportCompleted { attempt, format })
 }
 
+fn output(attempt: Option<AttemptRef>, name: &str, media_type: &str) -> Report {
+    let (name, media_type, artifact) = (name.into(), media_type.into(), Some(b"x".as_slice().into()));
+    Report::Output(ReportOutput { attempt, name, media_type, artifact })
+}
+
 /// Each alone makes no sense, in an attempt that has a plan of two pages and page 9 stored.
 const INVALID_REPORTS: &[(&str, Nonsense)] = &[
     ("percent is not a number", |at| progress(at, f64::NAN)),
@@ -100,6 +105,20 @@ const INVALID_REPORTS: &[(&str, Nonsense)] = &[
     ("an export failed for no reason", |at| {
         let format = ResultFormat::Markdown.into();
         Report::ExportFailed(ReportExportFailed { attempt: at, format, error: None })
+    }),
+    ("an output without a name", |at| output(at, "", "text/plain")),
+    ("an output that leads elsewhere", |at| output(at, "../document", "text/plain")),
+    ("an output with the name of an export", |at| output(at, "result.md", "text/markdown")),
+    ("an output with the name of a page", |at| output(at, "pages/000001.json", "application/json")),
+    ("an output that was not stored", |at| {
+        Report::Output(ReportOutput { attempt: at, name: "words.txt".into(), ..Default::default() })
+    }),
+    ("an output of no media type", |at| output(at, "words.txt", "text")),
+    ("an output that breaks a header", |at| output(at, "words.txt", "text/plain\r\nx: y")),
+    ("an output of a long media type", |at| output(at, "words.txt", &format!("text/{}", "x".repeat(123)))),
+    ("a huge output in a report", |at| {
+        let (name, artifact) = ("words.txt".into(), Some(vec![0; (1 << 20) + 1].into()));
+        Report::Output(ReportOutput { attempt: at, name, artifact, ..Default::default() })
     }),
     ("failed for no reason", |at| Report::Failed(ReportFailed { attempt: at, error: None })),
     ("failed with an odd code", |at| failed(at, "not a code", "x")),

@@ -18,6 +18,8 @@ mod large;
 mod lists;
 mod notifications;
 mod operators;
+mod outputs;
+mod parameters;
 mod parts;
 mod passwords;
 mod presence;

@@ -467,6 +467,7 @@ pub fn name(event: &JobEvent) -> &'static str {
         ExportProgressed(_) => "export-progressed",
         ExportCompleted(_) => "export-completed",
         ExportFailed(_) => "export-failed",
+        OutputStored(_) => "output-stored",
         Retrying(_) => "retrying",
         Cancelling(_) => "cancelling",
         Succeeded(_) => "succeeded",

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use courant_engine::parts::AssignedPart;
-use courant_joblog::job::State;
+use courant_joblog::ids::WorkerId;
+use courant_joblog::job::{Job, State};
 use courant_proto::v1::Assignment;
 use courant_proto::v1::work_response::Message;
 
 use super::end::{PartEnd, end_soon};
 use super::lead::send_to_lead;
+use crate::parameters;
 use crate::services::Services;
 use crate::worker::assignment::{assignment, free, page_range};
 use crate::worker::parts::Holder;
@@ -31,23 +33,41 @@ pub(crate) fn assign_parts(services: &Arc<Services>, registry: &Arc<Registry>) {
     }
 }
 
-fn send_part(
+fn send_part(services: &Arc<Services>, registry: &Arc<Registry>, worker: &WorkerId, part: AssignedPart) {
+    // If the attempt is over already, the sweep ends all its parts.
+    let Ok(job) = part.attempt.held_job(&services.engine) else { return };
+    if job.state != State::Running || (part.pages.first..=part.pages.last).all(|page| job.pages.is_done(page)) {
+        return end_soon(services, registry, Holder::of_part(&part.attempt, &part.part), PartEnd::NothingToDo);
+    }
+    if let Some(parameters) = parameters::kept(&job) {
+        return deliver(services, registry, worker, &part, &job, parameters);
+    }
+    let (services, registry, worker) = (services.clone(), registry.clone(), worker.clone());
+    tokio::spawn(async move {
+        match parameters::text(&services.files, &job).await {
+            Ok(parameters) => deliver(&services, &registry, &worker, &part, &job, parameters),
+            Err(error) => {
+                tracing::warn!(job = %job.id, %error, "a part was not assigned: its parameters cannot be read");
+                end_soon(&services, &registry, Holder::of_part(&part.attempt, &part.part), PartEnd::ParametersUnread);
+            }
+        }
+    });
+}
+
+fn deliver(
     services: &Arc<Services>,
     registry: &Arc<Registry>,
-    worker: &courant_joblog::ids::WorkerId,
-    AssignedPart { attempt, part, pages }: AssignedPart,
+    worker: &WorkerId,
+    AssignedPart { attempt, part, pages }: &AssignedPart,
+    job: &Job,
+    parameters: String,
 ) {
-    let holder = Holder::of_part(&attempt, &part);
-    // If the attempt is over already, the sweep ends all its parts.
-    let Ok(job) = attempt.held_job(&services.engine) else { return };
-    if job.state != State::Running || (pages.first..=pages.last).all(|page| job.pages.is_done(page)) {
-        return end_soon(services, registry, holder, PartEnd::NothingToDo);
-    }
+    let holder = Holder::of_part(attempt, part);
     let at = holder.wire(&services.credentials, worker);
-    let message = Assignment { pages: Some(page_range(pages)), ..assignment(&job, at) };
+    let message = Assignment { pages: Some(page_range(*pages)), ..assignment(job, at, parameters) };
     if registry.send(worker, Message::Assignment(message)) {
         tracing::info!(job = %attempt.job, attempt = attempt.number, %worker, ?pages, "part assigned");
-        send_to_lead(services, registry, &attempt);
+        send_to_lead(services, registry, attempt);
     } else {
         end_soon(services, registry, holder, PartEnd::WorkerGone);
     }

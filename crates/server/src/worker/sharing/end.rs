@@ -53,6 +53,8 @@ pub(crate) enum PartEnd {
     InvalidReport,
     /// A job needs the slot.
     SlotNeeded,
+    /// What it needs to know cannot be read.
+    ParametersUnread,
     /// Nothing of it is left to do.
     NothingToDo,
 }
