@@ -43,6 +43,7 @@ pub mod frames {
 pub mod bodies {
     pub use crate::http::jobs::{JobAnswer, JobsAnswer};
     pub use crate::http::notifications::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
+    pub use crate::http::outputs::OutputsAnswer;
     pub use crate::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
     pub use crate::http::service::{
         BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,

@@ -73,7 +73,11 @@ pub async fn get(
     Path(job_id): Path<String>,
 ) -> Result<Response, ApiError> {
     let request = app.server.call_as(v1::GetJobRequest { job_id }, &caller.token)?;
-    let found = app.server.jobs().get_job(request).await?.into_inner();
+    let mut found = app.server.jobs().get_job(request).await?.into_inner();
+    if let Some(job) = &mut found.job {
+        // Also those that are too large for a job in a list.
+        job.parameters = found.parameters;
+    }
     Ok(uncached(JobAnswer::new(found.job, Some(found.cursor))?))
 }
 

@@ -5,6 +5,7 @@ mod cors;
 mod filename;
 pub mod jobs;
 pub mod notifications;
+pub mod outputs;
 mod pages;
 pub mod push;
 pub mod results;
@@ -65,6 +66,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/workers/{id}", post(service::change_worker).fallback(wrong_method))
         .route("/v1/jobs/{id}/pages/{page}", get(pages::read).fallback(wrong_method))
         .route("/v1/jobs/{id}/results/{format}", get(results::read).fallback(wrong_method))
+        .route("/v1/jobs/{id}/outputs", get(outputs::list).fallback(wrong_method))
+        .route("/v1/jobs/{id}/outputs/{*name}", get(results::output).fallback(wrong_method))
         .route("/v1/jobs/{id}/document", get(results::document).fallback(wrong_method))
         .route("/v1/events", get(events::stream).fallback(wrong_method))
         .route("/v1/events:poll", get(events::poll).fallback(wrong_method))

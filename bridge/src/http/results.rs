@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}/results/{format}` and `/document`: bytes stream from the server to the browser.
+//! `GET /v1/jobs/{id}/results/{format}`, `/outputs/{name}` and `/document`: bytes stream from the server to the browser.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
 use courant_proto::v1::download_document_response::Part as DocumentPart;
+use courant_proto::v1::read_output_response::Part as OutputPart;
 use courant_proto::v1::{self, ErrorReason, read_result_response::Part};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -48,6 +49,16 @@ pub async fn read(
     serve(&Source { app, caller, job_id, file: File::Result(format) }, &headers).await
 }
 
+/// `GET /v1/jobs/{id}/outputs/{name}`
+pub async fn output(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((job_id, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    serve(&Source { app, caller, job_id, file: File::Output(name) }, &headers).await
+}
+
 /// `GET /v1/jobs/{id}/document`
 pub async fn document(
     State(app): State<Arc<App>>,
@@ -65,7 +76,7 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, ApiErro
     }
     let (header, _) = source.open(0, 1).await?;
     if matches_etag(headers.get(IF_NONE_MATCH), &etag(&header)) {
-        return answer(&header, source.file, StatusCode::NOT_MODIFIED, (Body::empty(), None));
+        return answer(&header, &source.file, StatusCode::NOT_MODIFIED, (Body::empty(), None));
     }
     let range_holds = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag(&header).as_bytes());
     let range_wanted = headers.get(RANGE).filter(|_| range_holds).map_or(ByteRange::All, range);
@@ -77,7 +88,7 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, ApiErro
             let length = (last - first + 1) as i64;
             let (header, bytes) = source.open(first as i64, length).await?;
             let body = (Body::from_stream(bytes), Some(length));
-            let mut response = answer(&header, source.file, StatusCode::PARTIAL_CONTENT, body)?;
+            let mut response = answer(&header, &source.file, StatusCode::PARTIAL_CONTENT, body)?;
             set_header(&mut response, CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))?;
             Ok(response)
         }
@@ -87,14 +98,15 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, ApiErro
 async fn whole(source: &Source) -> Result<Response, ApiError> {
     let (header, bytes) = source.open(0, 0).await?;
     let length = header.size_bytes;
-    answer(&header, source.file, StatusCode::OK, (Body::from_stream(bytes), Some(length)))
+    answer(&header, &source.file, StatusCode::OK, (Body::from_stream(bytes), Some(length)))
 }
 
 /// File is read of a job.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum File {
     Document,
     Result(v1::ResultFormat),
+    /// By its name.
+    Output(String),
 }
 
 struct Source {
@@ -109,8 +121,9 @@ pub(super) type Chunks = BoxStream<'static, std::io::Result<Bytes>>;
 
 impl Source {
     async fn open(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), ApiError> {
-        match self.file {
-            File::Result(format) => self.result(format, offset, limit).await,
+        match &self.file {
+            File::Result(format) => self.result(*format, offset, limit).await,
+            File::Output(name) => self.output(name, offset, limit).await,
             File::Document => self.document(offset, limit).await,
         }
     }
@@ -135,6 +148,21 @@ impl Source {
         Ok((header, chunks(stream, download, chunk)))
     }
 
+    async fn output(&self, name: &str, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), ApiError> {
+        let download = self.caller.take_download(&self.app)?;
+        let request = v1::ReadOutputRequest { job_id: self.job_id.clone(), name: name.to_owned(), offset, limit };
+        let request = self.app.server.stream_as(request, &self.caller.token)?;
+        let mut stream = self.app.server.bulk().read_output(request).await?.into_inner();
+        let Some(OutputPart::Header(output)) = stream.message().await?.and_then(|first| first.part) else {
+            return Err(missing_header());
+        };
+        let chunk = |message: v1::ReadOutputResponse| match message.part {
+            Some(OutputPart::Chunk(chunk)) => chunk,
+            Some(OutputPart::Header(_)) | None => Bytes::new(),
+        };
+        Ok((header_of(output), chunks(stream, download, chunk)))
+    }
+
     async fn document(&self, offset: i64, limit: i64) -> Result<(v1::ReadResultHeader, Chunks), ApiError> {
         let download = self.caller.take_download(&self.app)?;
         let request = v1::DownloadDocumentRequest { job_id: self.job_id.clone(), offset, limit };
@@ -149,6 +177,13 @@ impl Source {
         };
         Ok((header, chunks(stream, download, chunk)))
     }
+}
+
+/// An output as a file, named by the last part of its name.
+fn header_of(output: v1::Output) -> v1::ReadResultHeader {
+    let v1::Output { name, media_type, size_bytes, sha256, attempt: _ } = output;
+    let filename = name.rsplit('/').next().unwrap_or(&name).to_owned();
+    v1::ReadResultHeader { content_type: media_type, filename, size_bytes, sha256 }
 }
 
 /// The bytes of a stream of messages.
@@ -172,7 +207,7 @@ pub(super) fn missing_header() -> ApiError {
 
 fn answer(
     header: &v1::ReadResultHeader,
-    file: File,
+    file: &File,
     status: StatusCode,
     (body, length): (Body, Option<i64>),
 ) -> Result<Response, ApiError> {
@@ -186,7 +221,7 @@ fn answer(
         set_header(&mut response, CONTENT_TYPE, &header.content_type)?;
         set_header(&mut response, CONTENT_DISPOSITION, &disposition(&header.filename))?;
     }
-    if matches!(file, File::Document | File::Result(v1::ResultFormat::Html)) {
+    if matches!(file, File::Document | File::Output(_) | File::Result(v1::ResultFormat::Html)) {
         set_header(&mut response, CONTENT_SECURITY_POLICY, SANDBOX)?;
     }
     Ok(response)

@@ -33,8 +33,10 @@ use crate::wire::admin::AuditAction;
 pub const IN_FLIGHT: usize = 4;
 /// What the server takes in one piece.
 pub const PIECE: usize = 1 << 20;
-/// The longest text part of a form.
+/// The longest text part of a form, in bytes.
 const TEXT_PART: usize = 8 << 10;
+/// The longest `parameters`, in bytes: what the server takes.
+const PARAMETERS: usize = 64 << 10;
 /// Read on after a refusal, so that the browser sees the answer and not a reset connection.
 const DRAIN: usize = 16 << 20;
 
@@ -126,7 +128,8 @@ impl Upload {
             };
             let name = field.name().unwrap_or_default().to_owned();
             if name != "file" {
-                let value = self.text(&mut field).await?;
+                let limit = if name == "parameters" { PARAMETERS } else { TEXT_PART };
+                let value = self.text(&mut field, limit).await?;
                 match name.as_str() {
                     "password" => header.password = Some(v1::Password { text: value }),
                     _ => query::submission(&mut header, &name, value)?,
@@ -164,11 +167,11 @@ impl Upload {
         }
     }
 
-    async fn text(&mut self, field: &mut Field<'_>) -> Result<String, ApiError> {
+    async fn text(&mut self, field: &mut Field<'_>, limit: usize) -> Result<String, ApiError> {
         let mut text = Vec::new();
         while let Some(piece) = self.chunk(field).await? {
-            if text.len() + piece.len() > TEXT_PART {
-                return Err(ApiError::field("form", format!("a text part may have at most {TEXT_PART} bytes")));
+            if text.len() + piece.len() > limit {
+                return Err(ApiError::field("form", format!("this text part may have at most {limit} bytes")));
             }
             text.extend_from_slice(&piece);
         }

@@ -15,7 +15,7 @@ pub fn pairs(uri: &http::Uri) -> Result<Vec<(String, String)>, ApiError> {
 }
 
 /// The fields of a submission that stand in a query or a text part, as [`submission`] reads them.
-pub const SUBMIT_FIELDS: [&str; 14] = [
+pub const SUBMIT_FIELDS: [&str; 15] = [
     "name",
     "requestId",
     "documentId",
@@ -29,6 +29,7 @@ pub const SUBMIT_FIELDS: [&str; 14] = [
     "lane",
     "formats",
     "label",
+    "parameters",
     "cancelWhenUnwatched",
 ];
 
@@ -42,6 +43,7 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
         "kind" => header.kind = value,
         "owner" => header.owner = value,
         "sha256" => header.sha256 = value,
+        "parameters" => header.parameters = value,
         "lane" => {
             let lane =
                 names::parse_lane(&value).ok_or_else(|| ApiError::field("lane", "must be premium, normal or large"))?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use courant_proto::v1::{self, job_event::Change};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::job::{Export, Job, Page, Zone, time};
+use super::job::{Export, Job, Output, Page, Zone, time};
 use super::message::{Deleted, JobEvent, NotificationEvent, ServerMessage, Snapshot, ZoneEvent};
 use super::names;
 use super::update::JobUpdate;
@@ -272,6 +272,7 @@ impl Push {
             job: Job { timestamp: time(event.event_time.as_ref()), ..Job::from(job) },
             page: page.map(Page::from),
             export: export(job, change),
+            output: output(job, change),
         };
         let zones = page.map_or_else(Vec::new, |page| zones(&body, page));
         Self::new(topic, kind, zones.into_iter().chain([message(Box::new(body))])).at(&cursor)
@@ -305,6 +306,7 @@ fn class(change: &Change) -> Class {
         Change::ExportProgressed(_) => Class::Transient(Slot::Export, ServerMessage::ExportProgress),
         Change::ExportCompleted(_) => Class::Durable(ServerMessage::ExportCompleted),
         Change::ExportFailed(_) => Class::Durable(ServerMessage::ExportFailed),
+        Change::OutputStored(_) => Class::Durable(ServerMessage::OutputStored),
         Change::Retrying(_) => Class::Durable(ServerMessage::JobRetrying),
         Change::Cancelling(_) => Class::Durable(ServerMessage::JobCancelling),
         Change::Succeeded(_) => Class::Durable(ServerMessage::JobCompleted),
@@ -322,6 +324,14 @@ fn export(job: &v1::Job, change: &Change) -> Option<Export> {
         Change::ExportCompleted(v1::ExportCompleted { export }) | Change::ExportFailed(v1::ExportFailed { export }) => {
             export.as_ref().map(|export| Export::new(&job.job_id, export))
         }
+        _ => None,
+    }
+}
+
+/// The output that a durable change is about.
+fn output(job: &v1::Job, change: &Change) -> Option<Output> {
+    match change {
+        Change::OutputStored(v1::OutputStored { output }) => output.as_ref().map(|of| Output::new(&job.job_id, of)),
         _ => None,
     }
 }

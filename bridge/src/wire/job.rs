@@ -6,6 +6,7 @@ use courant_proto::v1;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::names;
 #[cfg(feature = "schema")]
@@ -32,6 +33,12 @@ pub struct Job {
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::Lane"))]
     pub lane: String,
     pub labels: BTreeMap<String, String>,
+    /// What the workers are to do: the object that was submitted. `null` for none; and, but for the answer to a request for this job,
+    /// where `parametersBytes` is over 2048.
+    pub parameters: Option<Map<String, Value>>,
+    /// The size of the parameters as they were submitted; 0 for none.
+    #[serde(default)]
+    pub parameters_bytes: i32,
     /// Where the job is in its life. `succeeded`, `failed` and `cancelled` are the ends, unless someone retries.
     #[cfg_attr(feature = "schema", schemars(with = "schema_enums::JobState"))]
     pub state: String,
@@ -72,6 +79,9 @@ pub struct Job {
     pub attempts: Vec<Attempt>,
     /// `null` until the first export began.
     pub result: Option<JobResult>,
+    /// What else workers have made, in the order in which it was stored.
+    #[serde(default)]
+    pub outputs: Vec<Output>,
     /// Why it failed, or why its last attempt did.
     pub error: Option<JobError>,
     /// Sentences for people: what is wrong with the result.
@@ -173,6 +183,24 @@ pub struct Export {
     pub error: Option<JobError>,
 }
 
+/// Something that a worker has made of the document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// Unique within the job.
+    pub name: String,
+    /// As in RFC 9110, such as `text/csv; charset=utf-8`.
+    pub media_type: String,
+    pub size_bytes: i64,
+    /// In lower-case hexadecimal.
+    pub sha256: String,
+    /// The attempt that made it.
+    pub attempt: i32,
+    /// A path on the bridge.
+    pub url: String,
+}
+
 /// An attempt that did not succeed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
@@ -215,6 +243,8 @@ impl From<&v1::Job> for Job {
             document_sha256: job.document_sha256.clone(),
             lane: names::lane(job.lane()).to_owned(),
             labels: job.labels.clone().into_iter().collect(),
+            parameters: parameters(&job.parameters),
+            parameters_bytes: job.parameters_bytes,
             state: names::state(job.state()).to_owned(),
             status: names::status(job).to_owned(),
             progress: tenths(progress.percent),
@@ -235,6 +265,7 @@ impl From<&v1::Job> for Job {
             max_attempts: job.max_attempts,
             attempts: job.attempts.iter().map(Attempt::from).collect(),
             result: exports(job),
+            outputs: job.outputs.iter().map(|output| Output::new(&job.job_id, output)).collect(),
             error: job.error.as_ref().map(JobError::from),
             warnings: job.warnings.clone(),
             create_time: time(job.create_time.as_ref()),
@@ -314,6 +345,21 @@ impl Export {
     }
 }
 
+impl Output {
+    /// The output of a job; `url` is a path on this bridge.
+    pub fn new(job_id: &str, output: &v1::Output) -> Self {
+        Self {
+            name: output.name.clone(),
+            media_type: output.media_type.clone(),
+            size_bytes: output.size_bytes,
+            sha256: output.sha256.clone(),
+            attempt: output.attempt,
+            // Names have nothing in them that would be written otherwise in a path.
+            url: format!("/v1/jobs/{job_id}/outputs/{}", output.name),
+        }
+    }
+}
+
 impl From<&v1::Attempt> for Attempt {
     fn from(attempt: &v1::Attempt) -> Self {
         Self {
@@ -330,6 +376,11 @@ impl From<&v1::JobError> for JobError {
     fn from(error: &v1::JobError) -> Self {
         Self { code: error.code.clone(), message: error.message.clone(), retryable: error.retryable }
     }
+}
+
+/// Of a text that is empty for none. The server has checked that it is an object.
+fn parameters(text: &str) -> Option<Map<String, Value>> {
+    if text.is_empty() { None } else { serde_json::from_str(text).ok() }
 }
 
 fn exports(job: &v1::Job) -> Option<JobResult> {

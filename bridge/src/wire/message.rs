@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::admin::{AuditEntry, Connections};
 use super::device::ShownDevice;
-use super::job::{Export, Job, Page, Zone};
+use super::job::{Export, Job, Output, Page, Zone};
 #[cfg(feature = "schema")]
 use super::schema_enums;
 use super::service::{Notification, Queue, Statistics, Worker};
@@ -44,6 +44,7 @@ pub enum ServerMessage {
     ExportProgress(Update),
     ExportCompleted(Event),
     ExportFailed(Event),
+    OutputStored(Event),
     JobRetrying(Event),
     JobCancelling(Event),
     JobCompleted(Event),
@@ -254,6 +255,8 @@ pub struct JobEvent {
     pub page: Option<Page>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
 }
 
 /// A job is gone: only its names are left.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use courant_bridge::bodies::OutputsAnswer;
 use courant_bridge::bodies::Problem;
 use courant_bridge::bodies::SessionAnswer;
 use courant_bridge::bodies::{
@@ -46,6 +47,7 @@ fn definitions() -> Map<String, Value> {
         generator.subschema_for::<ClientMessage>();
         generator.subschema_for::<JobAnswer>();
         generator.subschema_for::<JobsAnswer>();
+        generator.subschema_for::<OutputsAnswer>();
         generator.subschema_for::<BatchAnswer>();
         generator.subschema_for::<QueueAnswer>();
         generator.subschema_for::<QuotaAnswer>();

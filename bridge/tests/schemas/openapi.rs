@@ -50,6 +50,15 @@ const OPERATIONS: &[Operation] = &[
     Operation("post", "/v1/jobs/{id}:retry", "Tries a job again", &[], Body::Nothing, Answer::Json(200, "JobAnswer")),
     Operation("get", "/v1/jobs/{id}/pages/{page}", "What was found on a page that is done", &[], Body::Nothing, Page),
     Operation("get", "/v1/jobs/{id}/results/{format}", "Downloads a result", &[], Body::Nothing, File),
+    Operation(
+        "get",
+        "/v1/jobs/{id}/outputs",
+        "Lists what workers have made",
+        &[],
+        Body::Nothing,
+        Answer::Json(200, "OutputsAnswer"),
+    ),
+    Operation("get", "/v1/jobs/{id}/outputs/{name}", "Downloads an output", &[], Body::Nothing, File),
     Operation("get", "/v1/batches/{id}", "Reads a batch", &["owner"], Body::Nothing, Answer::Json(200, "BatchAnswer")),
     Operation(
         "post",

@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 /** Answers of HTTP calls that the client reads; messages are all read. */
-const answers = ['JobAnswer', 'JobsAnswer', 'BatchAnswer', 'QuotaAnswer'];
+const answers = ['JobAnswer', 'JobsAnswer', 'OutputsAnswer', 'BatchAnswer', 'QuotaAnswer'];
 
 const web = new URL('..', import.meta.url);
 const schema = JSON.parse(readFileSync(new URL('../schema/messages.schema.json', web), 'utf8'));
@@ -74,7 +74,8 @@ function plain(field, path) {
       return { type: `readonly ${item.type}[]`, reader: `${how}(${item.reader})` };
     }
     case 'object': {
-      const value = read(field.additionalProperties, path);
+      const { additionalProperties: inner } = field;
+      const value = inner === true ? { type: 'unknown', reader: 'unread' } : read(inner, path);
       return { type: `Readonly<Record<string, ${value.type}>>`, reader: `record(${value.reader})` };
     }
     default:
@@ -115,6 +116,15 @@ function fields(name) {
   return own.map(([field, its]) => {
     const isOptional = !of.required?.includes(field);
     const { type, reader } = read(its, `${name}.${field}`);
+    if (its.default !== undefined) {
+      // Bridges that are older than the field leave it out.
+      return {
+        field,
+        description: its.description,
+        type,
+        reader: `optional(${reader}, ${JSON.stringify(its.default)})`,
+      };
+    }
     const isNull = isOptional && !type.endsWith('| null');
     return {
       field,
@@ -182,9 +192,11 @@ const kinds = [
   'nullable',
   'number',
   'object',
+  'optional',
   'range',
   'record',
   'text',
+  'unread',
   'word',
 ];
 const readers = `${header('Readers of what the bridge sends: each checks the fields that it knows.')}

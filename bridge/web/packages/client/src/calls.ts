@@ -5,10 +5,10 @@
 import { CourantError, problem } from './errors.ts';
 import type { Http } from './http.ts';
 import type { Reader } from './read.ts';
-import { readJobAnswer, readJobsAnswer } from './readers.generated.ts';
+import { readJobAnswer, readJobsAnswer, readOutputsAnswer } from './readers.generated.ts';
 import { isBusy, retryDelayMs, waitToRetry } from './retry.ts';
 import type { JobStore, Older } from './store.ts';
-import type { JobAnswer, JobState, JobsAnswer, ResultFormat } from './wire.generated.ts';
+import type { JobAnswer, JobState, JobsAnswer, Output, ResultFormat } from './wire.generated.ts';
 
 export interface ListOptions {
   /** 1 to 1000; 50 when left out. */
@@ -184,6 +184,17 @@ export async function resultFile(
   const response = await call(http, 'GET', `${jobPath(jobId)}/results/${format}`, signal);
   const filename = dispositionName(response.headers.get('content-disposition')) ?? `result.${format}`;
   return { blob: await whole(response.blob(), signal), filename };
+}
+
+/** All that workers have made of a document so far. */
+export async function outputs(http: Http, jobId: string, signal?: AbortSignal): Promise<readonly Output[]> {
+  const response = await call(http, 'GET', `${jobPath(jobId)}/outputs`, signal);
+  return shaped(await response.text(), readOutputsAnswer).outputs;
+}
+
+export async function output(http: Http, jobId: string, name: string, signal?: AbortSignal): Promise<Blob> {
+  const response = await call(http, 'GET', `${jobPath(jobId)}/outputs/${encodeURIComponent(name)}`, signal);
+  return whole(response.blob(), signal);
 }
 
 /** Any other call of the bridge, answered with JSON (`null` when there is no body). */

@@ -33,7 +33,7 @@ const plain: { readonly [T in PlainType]: Reader<Messages[T]> } = {
 };
 
 /** Messages that carry the whole job, and which field says what part of it they are about. */
-const partOf: Readonly<Record<WholeJobType, 'page' | 'export' | null>> = {
+const partOf: Readonly<Record<WholeJobType, 'page' | 'export' | 'output' | null>> = {
   'job-queued': null,
   'job-started': null,
   'job-planned': null,
@@ -46,6 +46,7 @@ const partOf: Readonly<Record<WholeJobType, 'page' | 'export' | null>> = {
   'export-started': 'export',
   'export-completed': 'export',
   'export-failed': 'export',
+  'output-stored': 'output',
 };
 
 /** Messages that carry what changes of a job without an event, and which of their fields must not be `null`. */

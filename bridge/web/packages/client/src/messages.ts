@@ -4,6 +4,7 @@ import type {
   Export,
   Job,
   Messages,
+  Output,
   Page,
   JobEvent as WireJobEvent,
   JobUpdate as WireJobUpdate,
@@ -38,7 +39,10 @@ export type WholeJobType = {
 }[keyof Messages];
 type ExportEventType = Extract<WholeJobType, `export-${string}`>;
 
-export type PlainJobEvent = JobMessage<Exclude<WholeJobType, ExportEventType | 'page-completed'>>;
+export type PlainJobEvent = JobMessage<
+  Exclude<WholeJobType, ExportEventType | 'page-completed' | 'output-stored'>
+>;
+export type OutputStored = JobMessage<'output-stored'> & { readonly output: Output };
 export type PageCompleted = JobMessage<'page-completed'> & { readonly page: Page };
 export type ExportEvent = JobMessage<ExportEventType> & { readonly export: Export };
 
@@ -67,7 +71,13 @@ export type ZoneCompleted = Message<'zone-completed'>;
 export type JobDeleted = Message<'job-deleted'>;
 
 /** An event of a job that exists. */
-export type ExistingJobEvent = PlainJobEvent | ZoneCompleted | PageCompleted | ExportEvent | JobUpdate;
+export type ExistingJobEvent =
+  | PlainJobEvent
+  | ZoneCompleted
+  | PageCompleted
+  | ExportEvent
+  | OutputStored
+  | JobUpdate;
 
 /** Something that happened to a job. */
 export type JobEvent = ExistingJobEvent | JobDeleted;

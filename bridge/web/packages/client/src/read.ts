@@ -26,6 +26,9 @@ export const json: Reader<Json> = (value, field) => (isObject(value) ? value : f
 export const text: Reader<string> = (value, field) =>
   typeof value === 'string' ? value : fail(field, 'a string');
 
+/** Whatever it is: what is in it is between its maker and its user. */
+export const unread: Reader<unknown> = (value) => value;
+
 export const number: Reader<number> = (value, field) =>
   typeof value === 'number' && Number.isFinite(value) ? value : fail(field, 'a number');
 

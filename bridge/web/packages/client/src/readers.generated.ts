@@ -4,7 +4,7 @@
 
 /** Readers of what the bridge sends: each checks the fields that it knows. Made by `npm run generate` from `bridge/schema/messages.schema.json`; not to be edited. */
 
-import { flag, list, listOfKnown, nullable, number, object, range, record, text, word } from './read.ts';
+import { flag, list, listOfKnown, nullable, number, object, optional, range, record, text, unread, word } from './read.ts';
 import type * as wire from './wire.generated.ts';
 import { modes, zoneKinds, zoneStatuses, lanes, resultFormats, exportStates, jobStates, jobStatuses, steps, transportNames, severities } from './wire.generated.ts';
 
@@ -91,6 +91,15 @@ export const readZone = /* @__PURE__ */ object<wire.Zone>({
   zoneId: text,
 });
 
+export const readOutput = /* @__PURE__ */ object<wire.Output>({
+  attempt: number,
+  mediaType: text,
+  name: text,
+  sha256: text,
+  sizeBytes: number,
+  url: text,
+});
+
 export const readExport = /* @__PURE__ */ object<wire.Export>({
   error: nullable(readJobError),
   format: word(resultFormats),
@@ -127,9 +136,12 @@ export const readJob = /* @__PURE__ */ object<wire.Job>({
   lane: word(lanes, 'normal'),
   maxAttempts: number,
   operation: text,
+  outputs: optional(list(readOutput), []),
   owner: text,
   pagesDone: number,
   pagesTotal: nullable(number),
+  parameters: nullable(record(unread)),
+  parametersBytes: optional(number, 0),
   progress: range(0, 100),
   queuePosition: nullable(number),
   result: nullable(readJobResult),
@@ -190,6 +202,7 @@ export const readPage = /* @__PURE__ */ object<wire.Page>({
 export const readJobEvent = /* @__PURE__ */ object<Omit<wire.JobEvent, keyof wire.Job>>({
   cursor: nullable(text),
   export: nullable(readExport),
+  output: nullable(readOutput),
   page: nullable(readPage),
   topic: text,
 });
@@ -437,6 +450,10 @@ export const readJobsAnswer = /* @__PURE__ */ object<wire.JobsAnswer>({
   cursor: text,
   jobs: list(readJob),
   nextPageToken: nullable(text),
+});
+
+export const readOutputsAnswer = /* @__PURE__ */ object<wire.OutputsAnswer>({
+  outputs: list(readOutput),
 });
 
 export const readBatch = /* @__PURE__ */ object<wire.Batch>({

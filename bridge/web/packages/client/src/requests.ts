@@ -5,7 +5,7 @@ import type { Http } from './http.ts';
 import { type ConnectionSource, retryOnceOnline } from './retry-online.ts';
 import type { ConnectionState } from './state.ts';
 import type { JobStore } from './store.ts';
-import type { ResultFormat } from './types.ts';
+import type { Output, ResultFormat } from './types.ts';
 import type { SubmitOptions } from './upload.ts';
 
 /** Most pages need them only when somebody does something. */
@@ -94,6 +94,16 @@ export abstract class Requests implements ConnectionSource {
 
   async resultFile(jobId: string, format: ResultFormat, signal?: AbortSignal): Promise<ResultFile> {
     return (await load()).resultFile(this.http, jobId, format, signal);
+  }
+
+  /** All that workers have made of the document so far, the results in their formats first. */
+  async outputs(jobId: string, signal?: AbortSignal): Promise<readonly Output[]> {
+    return (await load()).outputs(this.http, jobId, signal);
+  }
+
+  /** One of them by its name; its type is that of the output. */
+  async output(jobId: string, name: string, signal?: AbortSignal): Promise<Blob> {
+    return (await load()).output(this.http, jobId, name, signal);
   }
 
   /** The document as it was submitted, by whomever. */

@@ -9,7 +9,7 @@ export interface Sending {
   readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Blob | undefined;
+  readonly body?: Blob | FormData | undefined;
   /** Bytes of the body that are on their way. */
   readonly onSent?: ((bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -15,6 +15,7 @@ export {
   jobStatuses,
   type Lane,
   lanes,
+  type Output,
   type Page,
   type ResultFormat,
   resultFormats,

@@ -7,7 +7,7 @@ import type { Http } from './http.ts';
 import { newRequestId } from './request-id.ts';
 import { resumable } from './resumable.ts';
 import { isBusy, retryDelayMs, waitToRetry } from './retry.ts';
-import { send } from './transfer.ts';
+import { type Sending, send } from './transfer.ts';
 import type { Lane, ResultFormat } from './types.ts';
 
 export interface SubmitOptions {
@@ -25,6 +25,8 @@ export interface SubmitOptions {
   /** All when left out. */
   readonly formats?: readonly ResultFormat[] | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** What the workers are to do; at most 64 KiB as JSON. */
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined;
   /** 0 to 1 of the bytes sent. Goes back after a cut when some of them did not arrive. */
   readonly onProgress?: ((sent: number) => void) | undefined;
   /** Whether it waits to be sent, or sent on: the network or the bridge is away, or the bridge is busy and sent a `Retry-After`. */
@@ -32,6 +34,9 @@ export interface SubmitOptions {
   /** Gives it up; with the reason `later` what has arrived is kept for the same request id. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Longer ones, in characters, are sent as a form: addresses are limited on the way. */
+const mostParametersInUrl = 2048;
 
 /** So often a small document is sent while the bridge says that it is busy. */
 const mostTries = 10;
@@ -48,6 +53,7 @@ function query(document: Blob, options: SubmitOptions): URLSearchParams {
   if (options.kind !== undefined) query.set('kind', options.kind);
   if (options.lane !== undefined) query.set('lane', options.lane);
   if (options.formats !== undefined) query.set('formats', options.formats.join(','));
+  if (options.parameters !== undefined) query.set('parameters', JSON.stringify(options.parameters));
   for (const [key, value] of Object.entries(options.labels ?? {})) query.append('label', `${key}:${value}`);
   return query;
 }
@@ -63,17 +69,32 @@ export async function submit(http: Http, document: Blob, options: Named = {}): P
   return submitted;
 }
 
+/** The document as the body and all else in the address; or a form, for what is too long for one. */
+function requestOf(
+  http: Http,
+  document: Blob,
+  fields: URLSearchParams,
+): Pick<Sending, 'url' | 'headers' | 'body'> {
+  if ((fields.get('parameters')?.length ?? 0) <= mostParametersInUrl) {
+    const headers = { 'content-type': 'application/pdf' };
+    return { url: http.url(`v1/jobs?${fields}`), headers, body: document };
+  }
+  const form = new FormData();
+  for (const [name, value] of fields) form.append(name, value);
+  // The last part.
+  form.append('file', document, fields.get('name') ?? 'document');
+  return { url: http.url('v1/jobs'), headers: {}, body: form };
+}
+
 /** Waits when the bridge says that it is busy; the request id makes it safe to send again. */
 async function inOneGo(http: Http, document: Blob, options: SubmitOptions): Promise<JobAndCursor> {
   const { onProgress, onWaiting, signal } = options;
-  const url = http.url(`v1/jobs?${query(document, options)}`);
+  const request = requestOf(http, document, query(document, options));
   for (let tries = 1; ; tries += 1) {
     const answer = await send(http, {
       method: 'POST',
-      url,
-      headers: { 'content-type': 'application/pdf' },
-      body: document,
-      onSent: (bytes) => document.size > 0 && onProgress?.(bytes / document.size),
+      ...request,
+      onSent: (bytes) => document.size > 0 && onProgress?.(Math.min(1, bytes / document.size)),
       signal,
     });
     if (answer.status >= 200 && answer.status <= 299) return jobAndCursor(answer.body);

@@ -144,6 +144,21 @@ export const lanes = ['premium', 'normal', 'large'] as const;
 /** The lane a job waits in. */
 export type Lane = (typeof lanes)[number];
 
+/** Something that a worker has made of the document. */
+export interface Output {
+  /** The attempt that made it. */
+  readonly attempt: number;
+  /** As in RFC 9110, such as `text/csv; charset=utf-8`. */
+  readonly mediaType: string;
+  /** Unique within the job. */
+  readonly name: string;
+  /** In lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** A path on the bridge. */
+  readonly url: string;
+}
+
 export const resultFormats = ['json', 'md', 'txt', 'html'] as const;
 /** The format of a result. */
 export type ResultFormat = (typeof resultFormats)[number];
@@ -223,10 +238,16 @@ export interface Job {
   readonly maxAttempts: number;
   /** One sentence for people. */
   readonly operation: string;
+  /** What else workers have made, in the order in which it was stored. */
+  readonly outputs: readonly Output[];
   readonly owner: string;
   readonly pagesDone: number;
   /** `null` until the document has been analysed. */
   readonly pagesTotal: number | null;
+  /** What the workers are to do: the object that was submitted. `null` for none; and, but for the answer to a request for this job, where `parametersBytes` is over 2048. */
+  readonly parameters: Readonly<Record<string, unknown>> | null;
+  /** The size of the parameters as they were submitted; 0 for none. */
+  readonly parametersBytes: number;
   /** 0 to 100, with one decimal; never goes back within an attempt. */
   readonly progress: number;
   /** How many jobs of its lane are taken up to and with this one: 1 is next. Owners take turns, so it may grow. */
@@ -312,6 +333,7 @@ export interface Page {
 export interface JobEvent extends Job {
   readonly cursor: string | null;
   readonly export: Export | null;
+  readonly output: Output | null;
   readonly page: Page | null;
   readonly topic: string;
 }
@@ -683,6 +705,12 @@ export interface JobsAnswer {
   readonly nextPageToken: string | null;
 }
 
+/** All outputs of a job, those of exports first. */
+export interface OutputsAnswer {
+  /** In the order in which they were stored. */
+  readonly outputs: readonly Output[];
+}
+
 /** The jobs of a batch as one. */
 export interface Batch {
   readonly batchId: string;
@@ -762,6 +790,7 @@ export interface Messages {
   readonly 'export-progress': JobUpdate;
   readonly 'export-completed': JobEvent;
   readonly 'export-failed': JobEvent;
+  readonly 'output-stored': JobEvent;
   readonly 'job-retrying': JobEvent;
   readonly 'job-cancelling': JobEvent;
   readonly 'job-completed': JobEvent;

@@ -48,6 +48,37 @@ describe('HTTP', () => {
     expect(await blob.text()).toBe('# Ä');
   });
 
+  it('lists outputs and fetches one by its name', async () => {
+    const output = {
+      name: 'f/1.png',
+      mediaType: 'image/png',
+      sizeBytes: 3,
+      sha256: 'ab',
+      attempt: 1,
+      url: '/u',
+    };
+    const listing = answering(200, { outputs: [output] });
+    expect(await client({ fetch: listing.fetch }).outputs('J1')).toEqual([output]);
+    const { calls, fetch } = answering(200, 'abc', { 'content-type': 'image/png' });
+    const blob = await client({ fetch }).output('J1', 'f/1.png');
+    expect([await blob.text(), blob.type]).toEqual(['abc', 'image/png']);
+    expect(calls[0]?.url).toBe('http://bridge.test/v1/jobs/J1/outputs/f%2F1.png');
+  });
+
+  it('sends parameters in the address, and long ones in a form before the document', async () => {
+    const { calls, fetch } = answering(201, { job: job(), cursor: 'c' });
+    const submit = (parameters: Record<string, unknown>) =>
+      client({ fetch }).submit(new Blob(['%PDF']), { name: 'a.pdf', requestId: 'r', parameters });
+    await submit({ mode: 'fast' });
+    const url = new URL(calls[0]?.url ?? '');
+    expect(url.searchParams.get('parameters')).toBe('{"mode":"fast"}');
+    await submit({ text: 'x'.repeat(5000) });
+    expect(calls[1]?.url).toBe('http://bridge.test/v1/jobs');
+    const form = calls[1]?.init.body as FormData;
+    expect([...form.keys()]).toEqual(['name', 'requestId', 'parameters', 'file']);
+    expect(JSON.parse(String(form.get('parameters')))).toEqual({ text: 'x'.repeat(5000) });
+  });
+
   it('names a result also without a header, or with a broken one', () => {
     expect(dispositionName(null)).toBeNull();
     expect(dispositionName("attachment; filename*=UTF-8''%zz; filename=a.txt")).toBe('a.txt');

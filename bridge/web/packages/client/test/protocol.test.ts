@@ -49,6 +49,7 @@ describe('the protocol document', () => {
         url: null,
         error: null,
       },
+      output: { name: 'w.csv', mediaType: 'text/csv', sizeBytes: 1, sha256: 'ab', attempt: 1, url: '/u' },
     };
     for (const [type, kind] of table) {
       const message = JSON.stringify({ ...bases[kind], ...parts, type });
@@ -56,7 +57,7 @@ describe('the protocol document', () => {
     }
   });
 
-  it.each(['zone-processing', 'export-progress', 'page-completed', 'export-completed'])(
+  it.each(['zone-processing', 'export-progress', 'page-completed', 'export-completed', 'output-stored'])(
     'gives out no %s without what it is about',
     (type) => {
       const base = server.find((example) =>
