@@ -56,6 +56,8 @@ pub enum Failure {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Transfer(#[from] courant_server::transfer::TransferError),
+    #[error("--parameters must be a JSON object: {0}")]
+    Parameters(serde_json::Error),
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

@@ -15,6 +15,8 @@ mod home;
 mod jobs;
 mod operate;
 mod out;
+mod outputs;
+mod parameters;
 mod password;
 mod queue;
 mod quota;
@@ -31,7 +33,7 @@ use std::process::ExitCode;
 
 use courant_runtime::command_line;
 
-use crate::args::{Command, Courant};
+use crate::args::{Command, Courant, OperatorCommand};
 use crate::failure::Failure;
 
 #[global_allocator]
@@ -43,7 +45,10 @@ fn main() -> ExitCode {
         // The isolated child: no runtime, no threads of ours.
         return courant_pdf::child::main();
     }
-    if matches!(command, Command::Up(_) | Command::Token(_) | Command::Backup(_) | Command::Admin(_)) {
+    if matches!(
+        command,
+        Command::Up(_) | Command::Token(_) | Command::Operator(OperatorCommand::Backup(_) | OperatorCommand::Admin(_))
+    ) {
         courant_server::data_dir::keep_private();
     }
     match run(command) {
@@ -73,7 +78,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 async fn call(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(up) => up::run(*up),
-        Command::Submit(submit) => submit::run(submit).await,
+        Command::Submit(submit) => submit::run(*submit).await,
         Command::Watch(watch) => watch::run(watch).await,
         Command::Jobs(jobs) => jobs::run(jobs).await,
         Command::Queue(queue) => queue::run(queue).await,
@@ -83,17 +88,26 @@ async fn call(command: Command) -> Result<ExitCode, Failure> {
         Command::Quota(quota) => quota::run(quota).await,
         Command::Retry(retry) => act::retry(retry).await,
         Command::Result(result) => result::run(result).await,
-        Command::Workers(args) => operate::workers(args).await,
-        Command::Drain(args) => operate::drain(args).await,
-        Command::Resume(args) => operate::resume(args).await,
-        Command::Metrics(args) => operate::metrics(args).await,
-        #[cfg(feature = "nats")]
-        Command::Migrate(args) => transfer::migrate(*args).await,
-        Command::Backup(args) => transfer::backup(*args).await,
-        #[cfg(feature = "nats")]
-        Command::BeginEpoch(args) => transfer::begin_epoch(*args).await,
-        Command::Admin(args) => admin::run(args.command).await,
+        Command::Outputs(outputs) => outputs::run(outputs).await,
+        Command::Output(output) => result::run_output(output).await,
+        Command::Operator(command) => run_operator(command).await,
         Command::Token(token) => token::run(&token),
         Command::PdfChild => Ok(courant_pdf::child::main()),
+    }
+}
+
+/// Commands of those who run a service.
+async fn run_operator(command: OperatorCommand) -> Result<ExitCode, Failure> {
+    match command {
+        OperatorCommand::Workers(args) => operate::workers(args).await,
+        OperatorCommand::Drain(args) => operate::drain(args).await,
+        OperatorCommand::Resume(args) => operate::resume(args).await,
+        OperatorCommand::Metrics(args) => operate::metrics(args).await,
+        #[cfg(feature = "nats")]
+        OperatorCommand::Migrate(args) => transfer::migrate(*args).await,
+        OperatorCommand::Backup(args) => transfer::backup(*args).await,
+        #[cfg(feature = "nats")]
+        OperatorCommand::BeginEpoch(args) => transfer::begin_epoch(*args).await,
+        OperatorCommand::Admin(args) => admin::run(args.command).await,
     }
 }

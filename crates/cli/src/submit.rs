@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use courant_bridge::wire::job::Job as JobJson;
 use courant_proto::v1::submit_job_request::Part;
-use courant_proto::v1::{Lane, Password, SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
+use courant_proto::v1::{Lane, Password, ResultFormat, SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
 use courant_runtime::hex;
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
@@ -19,7 +19,7 @@ use crate::args::{Connection, Submit};
 use crate::connect::connect;
 use crate::failure::{Failure, passes};
 use crate::follow::Follower;
-use crate::{out, password, view};
+use crate::{out, parameters, password, view};
 
 const PIECE_BYTES: usize = 256 << 10;
 /// Pieces read ahead of the network; when it is full the reading waits.
@@ -127,7 +127,7 @@ async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> 
         lane: args.lane.map_or(Lane::Unspecified, Lane::from).into(),
         labels: args.labels.iter().cloned().collect(),
         kind: args.kind.clone().unwrap_or_default(),
-        formats: Vec::new(),
+        formats: args.formats.iter().map(|format| ResultFormat::from(*format).into()).collect(),
         owner: args.owner.clone().unwrap_or_default(),
         // Sent ahead, so that a file that changes while it is sent is refused and not half processed.
         sha256,
@@ -136,6 +136,7 @@ async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> 
         batch_size: batch_size(args),
         cancel_when_unwatched: args.cancel_when_unwatched.and_then(|time| prost_types::Duration::try_from(time).ok()),
         password: None,
+        parameters: parameters::read(&args.parameters).await?,
     })
 }
 

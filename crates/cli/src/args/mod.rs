@@ -2,6 +2,7 @@
 
 mod admin;
 mod operate;
+mod outputs;
 mod transfer;
 mod up;
 
@@ -15,6 +16,7 @@ pub use self::admin::{
     ResumeLane, Verify,
 };
 pub use self::operate::{WatchFlags, WorkerIds};
+pub use self::outputs::{OutputArgs, Outputs, ParameterFlags};
 pub use self::transfer::Backup;
 #[cfg(feature = "nats")]
 pub use self::transfer::{BeginEpoch, Migrate};
@@ -34,7 +36,7 @@ pub enum Command {
     /// Run everything in one process: the service, the web server and PDF workers
     Up(Box<Up>),
     /// Submit documents; prints one job id per line
-    Submit(Submit),
+    Submit(Box<Submit>),
     /// Follow jobs until they end
     Watch(Watch),
     /// List jobs, newest first
@@ -52,6 +54,22 @@ pub enum Command {
     /// Show quotas and how much of them is used
     Quota(Quota),
     Result(ResultArgs),
+    /// List what the workers have made of a document
+    Outputs(Outputs),
+    /// Download an output of a job
+    Output(OutputArgs),
+    #[command(flatten)]
+    Operator(OperatorCommand),
+    /// Make a token from the secret of a data folder; prints only the token
+    Token(Token),
+    /// The isolated process that reads one PDF; started by workers
+    #[command(hide = true)]
+    PdfChild,
+}
+
+/// Commands of those who run a service.
+#[derive(Subcommand)]
+pub enum OperatorCommand {
     /// List workers and their jobs; needs the role `admin`
     Workers(WatchFlags),
     /// Drain workers: they finish their jobs and get no new ones, until they are resumed or the server restarts
@@ -70,11 +88,6 @@ pub enum Command {
     Metrics(WatchFlags),
     /// What operators do; needs the role `admin`
     Admin(Box<Admin>),
-    /// Make a token from the secret of a data folder; prints only the token
-    Token(Token),
-    /// The isolated process that reads one PDF; started by workers
-    #[command(hide = true)]
-    PdfChild,
 }
 
 /// How to reach the service, and as whom.
@@ -149,6 +162,13 @@ pub struct Submit {
     /// A label, KEY=VALUE; may be given several times
     #[arg(long = "label", env = "COURANT_LABELS", value_delimiter = ',', value_parser = label, value_name = "KEY=VALUE")]
     pub labels: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub parameters: ParameterFlags,
+
+    /// A format to export; may be given several times; default: all
+    #[arg(long = "format", env = "COURANT_FORMATS", value_enum, value_delimiter = ',')]
+    pub formats: Vec<FormatName>,
 
     /// Makes the submit safe to repeat: the same id gives the same job (one file only); default: a new id
     #[arg(long, env = "COURANT_REQUEST_ID", value_name = "ID")]

@@ -12,6 +12,7 @@ use crate::connect::connect;
 use crate::failure::Failure;
 use crate::follow::Follower;
 use crate::home::Home;
+use crate::result::Wanted;
 use crate::{out, result, submit, view};
 
 /// Submits the file, shows its progress and keeps its Markdown. Stops early when the whole is told to stop.
@@ -41,7 +42,7 @@ async fn process(file: &Path, home: &Home, user: &str) -> Result<(), Failure> {
     std::fs::create_dir_all(&folder).map_err(|source| Failure::File { path: folder.clone(), source })?;
     let kept = folder.join("result.md");
     let mut client = connect(&args.connection).await?;
-    result::save(&mut client, &job.job_id, ResultFormat::Markdown, &kept).await?;
+    result::save(&mut client, &job.job_id, &Wanted::Result(ResultFormat::Markdown), &kept).await?;
     out::line(format_args!("\nThe result is in {}", kept.display()))?;
     out::line("Open the console link above to send your own. Ctrl-C stops.")
 }
@@ -52,7 +53,7 @@ fn as_typed(file: &Path, home: &Home, user: &str) -> Result<Submit, Failure> {
     let typed = ["courant".as_ref(), "submit".as_ref(), "--user".as_ref(), user.as_ref(), "--data-dir".as_ref(), dir];
     let typed = typed.into_iter().chain(["--".as_ref(), file]);
     match Courant::try_parse_from(typed).map(|parsed| parsed.command) {
-        Ok(Command::Submit(args)) => Ok(args),
+        Ok(Command::Submit(args)) => Ok(*args),
         Ok(_) => Err(Failure::Incomplete("a submit command")),
         Err(error) => Err(Failure::Start(error.to_string())),
     }
