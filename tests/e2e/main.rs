@@ -22,6 +22,7 @@ mod migrate;
 mod nats;
 mod notices;
 mod operators;
+mod outputs;
 mod parts;
 mod passwords;
 mod people;

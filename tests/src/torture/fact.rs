@@ -90,7 +90,8 @@ pub fn of_event(event: &JobEvent) -> Option<WatchUpdate> {
     let error = job.error.as_ref().map_or_else(Default::default, |error| (error.code.clone(), error.message.clone()));
     fact.by = mark(&job.kind, &fact.ev, width, &job.warnings, &error);
     let exports = job.exports.iter().map(|export| format!("{}:{}", format(export.format()), export.sha256));
-    fact.dig = digest(&fact, &time, &error, &job.warnings, exports.collect());
+    let outputs = job.outputs.iter().map(|output| format!("{}:{}", output.name, output.sha256));
+    fact.dig = digest(&fact, &time, &error, &job.warnings, exports.chain(outputs).collect());
     fact.rev = event.revision;
     Some(WatchUpdate::Fact(Box::new(fact)))
 }
@@ -127,6 +128,7 @@ pub fn of_message(message: &Value) -> Option<WatchUpdate> {
     let page = &message["page"];
     (fact.of, fact.pz) = match page["number"].as_i64() {
         Some(number) => (number.to_string(), whole(&page["zoneCount"])),
+        None if message["output"].is_object() => (text(&message["output"]["name"]), 0),
         None => (text(&message["export"]["format"]), 0),
     };
     let error = (text(&message["error"]["code"]), text(&message["error"]["message"]));
@@ -135,7 +137,9 @@ pub fn of_message(message: &Value) -> Option<WatchUpdate> {
     fact.by = mark(&text(&message["kind"]), &fact.ev, page["width"].as_f64().unwrap_or(0.0), &warnings, &error);
     let exports = message["result"]["formats"].as_array().into_iter().flatten();
     let exports = exports.map(|export| format!("{}:{}", text(&export["format"]), text(&export["sha256"])));
-    fact.dig = digest(&fact, &text(&message["timestamp"]), &error, &warnings, exports.collect());
+    let outputs = message["outputs"].as_array().into_iter().flatten();
+    let outputs = outputs.map(|output| format!("{}:{}", text(&output["name"]), text(&output["sha256"])));
+    fact.dig = digest(&fact, &text(&message["timestamp"]), &error, &warnings, exports.chain(outputs).collect());
     Some(WatchUpdate::Fact(Box::new(fact)))
 }
 
@@ -215,6 +219,9 @@ fn named(change: &Change) -> (&'static str, String, i32) {
         }
         Change::ExportFailed(done) => {
             ("export-failed", done.export.as_ref().map_or("", |export| format(export.format())).to_owned(), 0)
+        }
+        Change::OutputStored(stored) => {
+            ("output-stored", stored.output.as_ref().map_or_else(String::new, |output| output.name.clone()), 0)
         }
         Change::Retrying(_) => plain("retrying"),
         Change::Cancelling(_) => plain("cancelling"),

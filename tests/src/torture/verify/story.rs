@@ -45,7 +45,7 @@ impl Check<'_> {
     fn is_again(&self, told: &mut Vec<(String, String, i32)>) -> bool {
         let once = match self.now.ev.as_str() {
             "queued" | "planned" | "page" => (self.now.ev.clone(), self.now.of.clone(), 0),
-            "started" | "export-started" | "export-completed" | "export-failed" => {
+            "started" | "export-started" | "export-completed" | "export-failed" | "output-stored" => {
                 (self.now.ev.clone(), self.now.of.clone(), self.now.att)
             }
             _ => return self.before.is_some_and(|(before, _)| before.ev == self.now.ev && before.att == self.now.att),
@@ -73,7 +73,7 @@ impl Check<'_> {
         }
         let fits = match now.ev.as_str() {
             "started" => from == "queued" && now.st == "running",
-            "planned" | "page" | "export-started" | "export-completed" | "export-failed" => {
+            "planned" | "page" | "export-started" | "export-completed" | "export-failed" | "output-stored" => {
                 from == "running" && now.st == "running"
             }
             "retrying" => from == "running" && now.st == "queued",

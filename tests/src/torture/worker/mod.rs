@@ -451,6 +451,7 @@ fn lasting(key: &Key, report: &Out) -> Option<(&'static str, String)> {
         Out::ExportStarted(export) => Some(("export-started", of_format(export.format))),
         Out::ExportCompleted(export) => Some(("export-completed", of_format(export.format))),
         Out::ExportFailed(export) => Some(("export-failed", of_format(export.format))),
+        Out::Output(output) => Some(("output-stored", output.name.clone())),
         Out::Succeeded(_) => Some(("completed", String::new())),
         Out::Failed(_) => Some(("failed", String::new())),
         _ => None,

@@ -9,7 +9,7 @@ use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::write_artifact_request::Part;
 use courant_proto::v1::{
     Accepted, Assignment, FinishedPages, JobError, OfferPages, Page, PageRange, PartsChanged, ReportCancelled,
-    ReportExportCompleted, ReportExportFailed, ReportExportStarted, ReportFailed, ReportPage, ReportPlan,
+    ReportExportCompleted, ReportExportFailed, ReportExportStarted, ReportFailed, ReportOutput, ReportPage, ReportPlan,
     ReportProgress, ReportReleased, ReportZone, ResultFormat, Stage, WriteArtifactHeader, WriteArtifactRequest, Zone,
     ZoneKind, ZoneStatus,
 };
@@ -89,6 +89,7 @@ impl Script {
             _ => {}
         }
         if self.assignment.pages.is_none() {
+            self.output().await?;
             self.exports().await?;
         }
         self.send(succeeded(&key)).await?;
@@ -187,6 +188,19 @@ impl Script {
             self.send(Out::ExportCompleted(ReportExportCompleted { attempt: attempt(), format: wanted })).await?;
         }
         Ok(())
+    }
+
+    /// Something beside the exports, with its report or before it.
+    async fn output(&mut self) -> Result<(), Over> {
+        let (name, text) = ("made.txt".to_owned(), page_text(self.key.att));
+        let artifact = if self.rng.bool() {
+            Some(text.into())
+        } else {
+            self.write(&name, text).await?;
+            None
+        };
+        let attempt = Some(self.key.reference());
+        self.send(Out::Output(ReportOutput { attempt, name, media_type: "text/plain".to_owned(), artifact })).await
     }
 
     async fn fail(&mut self, retryable: bool) -> Result<(), Over> {
