@@ -48,6 +48,11 @@ impl Identity {
         self.roles.contains(&role)
     }
 
+    /// Until when the token is accepted, with what clocks may differ. Streams that were opened with it go on as long.
+    pub fn accepted_until(&self) -> SystemTime {
+        self.expires + LEEWAY
+    }
+
     /// Whether this identity may see everybody's jobs.
     pub fn sees_all(&self) -> bool {
         self.has(Role::Admin) || self.has(Role::Bridge)

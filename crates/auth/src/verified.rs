@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use parking_lot::Mutex;
 
-use crate::token::{Identity, LEEWAY};
+use crate::token::Identity;
 
 /// Tokens remembered at once.
 const SLOTS: usize = 4096;
@@ -66,7 +66,7 @@ impl VerifiedTokens {
             VerifiedBy::Secret => true,
             VerifiedBy::KeySet(set) => Some(set) == other,
         };
-        (counts && now < verified.identity.expires + LEEWAY).then(|| verified.identity.clone())
+        (counts && now < verified.identity.accepted_until()).then(|| verified.identity.clone())
     }
 
     pub(crate) fn put(&self, token: &TokenDigest, by: VerifiedBy, identity: &Arc<Identity>) {
@@ -82,6 +82,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::token::LEEWAY;
 
     fn identity(subject: &str, expires: SystemTime) -> Arc<Identity> {
         Arc::new(Identity { subject: subject.to_owned(), roles: BTreeSet::new(), expires })

@@ -76,7 +76,7 @@ pub fn scope(identity: &Identity, owner: &str) -> Result<Option<Owner>, Error> {
     }
 }
 
-/// How long the token is still good.
+/// How long the token is still accepted: as long as it would be if it were shown again.
 pub fn time_left(identity: &Identity) -> Duration {
-    identity.expires.duration_since(std::time::SystemTime::now()).unwrap_or_default()
+    identity.accepted_until().duration_since(std::time::SystemTime::now()).unwrap_or_default()
 }

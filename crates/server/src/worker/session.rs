@@ -65,6 +65,10 @@ async fn serve(
         return Err(Error::WrongOrder("the first message must be the hello"));
     };
     let hello = ValidatedHello::check(hello, &services.credentials)?;
+    if Instant::now() >= expires {
+        // It ran out before the hello came: nobody is connected then, not for a moment either.
+        return Err(TokenError::Expired.into());
+    }
     let kinds = hello.capabilities.kinds.len() as u32;
     let _kinds = services.shares.worker_kinds.try_take(&identity.subject, kinds)?;
     let session =

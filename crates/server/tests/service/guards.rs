@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use courant_auth::{Role, Secret, Signer};
 use courant_proto::v1::job_service_client::JobServiceClient;
+use courant_proto::v1::work_response::Message as Order;
 use courant_proto::v1::worker_service_client::WorkerServiceClient;
 use courant_proto::v1::*;
 use tonic::{Code, Status};
@@ -116,6 +117,33 @@ async fn health_and_reflection_are_open() {
     {
         assert!(names.iter().any(|known| known == name), "{names:?}");
     }
+}
+
+/// A token that ends at once is accepted for some seconds more, because clocks differ: so long the worker stays.
+#[tokio::test]
+async fn a_worker_whose_token_has_just_ended_stays_as_long_as_the_token_is_accepted() {
+    let world = World::new().await;
+    let token = Signer::hs256(&Secret::new([7u8; 32]).unwrap()).sign("w", &[Role::Worker], Duration::ZERO).unwrap();
+    let (reports, stream) = tokio::sync::mpsc::channel(4);
+    let mut client = WorkerServiceClient::with_interceptor(world.channel.clone(), Bearer(token.clone()));
+    let hello = WorkRequest { message: Some(hello("w", 1, vec![])) };
+    reports.send(hello).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
+    let mut orders = client.work(stream).await.unwrap().into_inner();
+    let welcomed = std::time::Instant::now();
+    assert!(matches!(orders.message().await.unwrap().unwrap().message, Some(Order::Welcome(_))));
+    let ended = loop {
+        match tokio::time::timeout(PATIENCE, orders.message()).await.expect("the stream goes on") {
+            Ok(order) => assert!(order.is_some(), "ended without saying why"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unauthenticated, "TOKEN_EXPIRED"));
+    assert!(welcomed.elapsed() > Duration::from_secs(3), "thrown out again after {:?}", welcomed.elapsed());
+    // Now it is refused, and is not connected for a moment.
+    let mut client = WorkerServiceClient::with_interceptor(world.channel.clone(), Bearer(token));
+    let refused = client.work(tokio_stream::empty()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unauthenticated, "TOKEN_EXPIRED"));
 }
 
 #[tokio::test]
