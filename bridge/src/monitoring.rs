@@ -53,7 +53,7 @@ impl Watched {
 
     /// Says what keeps the bridge from serving, for ever.
     pub async fn follow(mut self, monitor: Monitor) {
-        let pulse = monitor.probes().pulse("runtime", STUCK_AFTER);
+        let pulse = monitor.probes().pulse("bridge-runtime", STUCK_AFTER);
         monitor.probes().set("drain", None);
         monitor.probes().set_started();
         let following = async {

@@ -144,7 +144,7 @@ impl Counts {
 /// Follows how a worker stands with its server, for readiness probes, and shows that its runtime goes on. Does not end.
 pub async fn follow_status(status: StatusBoard, monitor: Monitor) {
     let mut status = status.watch();
-    let pulse = monitor.probes().pulse("runtime", STUCK_AFTER);
+    let pulse = monitor.probes().pulse("worker-runtime", STUCK_AFTER);
     monitor.probes().set_started();
     let following = async {
         loop {

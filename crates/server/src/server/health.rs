@@ -106,7 +106,7 @@ pub(super) async fn watch_store(monitor: Monitor, mut works: watch::Receiver<boo
 /// the view takes the engine's lock: where that is held for ever, this stands still too, and its pulse says so.
 pub(super) async fn look(monitor: Monitor, services: Arc<Services>, stuck_after: Duration) {
     let (runtime, follower) =
-        (monitor.probes().pulse("runtime", stuck_after), monitor.probes().pulse("follower", stuck_after));
+        (monitor.probes().pulse("server-runtime", stuck_after), monitor.probes().pulse("follower", stuck_after));
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut view = ViewLag::default();

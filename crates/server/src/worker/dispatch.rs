@@ -31,7 +31,7 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>, pulse: Pulse)
         // Also while no worker is free: a job that is due has its position in the queue.
         let due = services.engine.release_due();
         sharing::prune_ended(&services, &registry);
-        let left = assign_all(&services, &registry);
+        let left = assign_all(&services, &registry, &pulse);
         sharing::assign_parts(&services, &registry);
         pulse.end();
         let again = due.into_iter().chain(left.then(|| Instant::now() + services.engine.anybodys_after())).min();
@@ -43,8 +43,8 @@ pub async fn run(services: Arc<Services>, registry: Arc<Registry>, pulse: Pulse)
 }
 
 /// Goes round the workers, some at a time, until no job waits or none of them all got one. Whether jobs are left for which there
-/// are workers: they are for other servers.
-fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) -> bool {
+/// are workers: they are for other servers. While workers end jobs as fast as they get them it goes on and on, and shows that it does.
+fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>, pulse: &Pulse) -> bool {
     let wanted = wanted(services, registry);
     if wanted.is_empty() {
         return false;
@@ -53,6 +53,7 @@ fn assign_all(services: &Arc<Services>, registry: &Arc<Registry>) -> bool {
     let mut none_since_first = false;
     // Each worker gets at most one job at a time, so that jobs spread.
     loop {
+        pulse.begin();
         let mut free = next_free(services, registry, &wanted);
         none_since_first |= free.is_first;
         let parts = registry.parts.counts(free.workers.iter().map(|free| &free.worker));
@@ -222,6 +223,8 @@ async fn give_out(services: &Services, registry: &Registry, worker: &WorkerId, c
 }
 
 #[cfg(test)]
+mod liveness_tests;
+#[cfg(test)]
 mod tests {
     use courant_engine::testing::submission;
     use courant_joblog::event::Change;
@@ -314,7 +317,7 @@ mod tests {
         let id = JobId::random();
         let submission = submission(id.as_str(), "alice");
         services.engine.create(Change::Submitted(Box::new(submission)), id, Vec::new(), None).await.unwrap();
-        assign_all(&services, &registry);
+        assign_all(&services, &registry, &Pulse::default());
         let next = registry.next_free(&["pdf".into()], |_| 0);
         let next: Vec<&str> = next.workers.iter().map(|free| free.worker.as_str()).collect();
         assert_eq!(next, ["w2", "w3"]);

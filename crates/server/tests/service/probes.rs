@@ -41,7 +41,10 @@ async fn a_server_that_serves_passes_all_probes_and_lists_all_its_services() {
     })
     .await;
     let loops = probes.live().text;
-    assert!(["dispatch", "follower", "runtime"].iter().all(|of| loops.contains(&format!("[+] {of}\n"))), "{loops}");
+    assert!(
+        ["dispatch", "follower", "server-runtime"].iter().all(|of| loops.contains(&format!("[+] {of}\n"))),
+        "{loops}"
+    );
     let listed = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
     let names: BTreeSet<&str> = listed.keys().map(String::as_str).collect();
     for name in
@@ -114,12 +117,12 @@ async fn a_lock_that_is_not_given_back_needs_a_restart() {
     let submit = tokio::spawn(async move { jobs.submit_job(tokio_stream::iter(document())).await });
     // All threads of the runtime come to wait for the lock, and then no timer of theirs goes off: this thread is none of them.
     let begun = std::time::Instant::now();
-    while !probes.live().text.contains("[-] runtime") && begun.elapsed() < PATIENCE {
+    while !probes.live().text.contains("[-] server-runtime") && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(20));
     }
     let told = probes.live().text;
     log.locks.store(false, Ordering::Relaxed);
-    assert!(told.contains("[-] runtime"), "{told}");
+    assert!(told.contains("[-] server-runtime"), "{told}");
     until("to live again", || probes.live().passes).await;
     submit.await.unwrap().unwrap();
 }
