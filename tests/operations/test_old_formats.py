@@ -127,8 +127,9 @@ def test_an_entry_of_a_newer_version_ends_the_start_and_is_left_alone(what, syst
         log.execute("UPDATE entry SET record = ? WHERE revision = ?", (newer, revision))
     log.close()
     said = refused(data)
-    expected = "has format 99, which this version cannot read" if what == "format" else "array had incorrect length"
-    assert f"entry {revision} " in said and expected in said, said
+    reason = "format 99" if what == "format" else "array had incorrect length"
+    assert f"entry {revision} was written by a newer version of Courant ({reason}" in said, said
+    assert "upgrade this program" in said and "damaged" not in said, said
     with sqlite3.connect(data / "log.db") as log:
         assert log.execute("SELECT record FROM entry WHERE revision = ?", (revision,)).fetchone() == (newer,)
 

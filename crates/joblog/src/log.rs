@@ -173,11 +173,14 @@ pub enum ReadError {
     #[error("the log cannot be read: {reason}")]
     Storage { reason: String },
     /// An entry has a format this version does not know. Use a newer version.
-    #[error("entry {revision} has format {version}, which this version cannot read")]
+    #[error("entry {revision} was written by a newer version of Courant (format {version}); upgrade this program")]
     Version { revision: Revision, version: u8 },
     /// An entry is not what was written: the storage lost or changed bytes. Restore a backup.
     #[error("entry {revision} is damaged: {reason}")]
     Damaged { revision: Revision, reason: String },
+    /// An entry is whole and has something this version does not know. Use a newer version.
+    #[error("entry {revision} was written by a newer version of Courant ({reason}); upgrade this program")]
+    Newer { revision: Revision, reason: String },
 }
 
 /// One ordered log of job events. See the module's invariants.

@@ -54,7 +54,7 @@ pub enum DecodeError {
     /// The bytes are not those that were written.
     #[error("the record's checksum is wrong")]
     Checksum,
-    /// The checksum is right, yet this is not what the version writes.
+    /// The checksum is right, yet this version would not write it: a newer one has added something.
     #[error("the record cannot be understood: {0}")]
     Content(#[from] rmp_serde::decode::Error),
 }
@@ -64,9 +64,8 @@ impl DecodeError {
     pub fn at(self, revision: Revision) -> ReadError {
         match self {
             Self::Version(version) => ReadError::Version { revision, version },
-            Self::Short(_) | Self::Checksum | Self::Content(_) => {
-                ReadError::Damaged { revision, reason: self.to_string() }
-            }
+            Self::Content(error) => ReadError::Newer { revision, reason: error.to_string() },
+            Self::Short(_) | Self::Checksum => ReadError::Damaged { revision, reason: self.to_string() },
         }
     }
 }
