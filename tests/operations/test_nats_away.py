@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 
+from conftest import SAMPLE
 from documents import many_pages
 from programs import free_port, until
 from system import lacks, logs, metric, ready
@@ -73,6 +75,14 @@ def play(system, nats, folder):
     during = threading.Thread(target=system.ask, args=("/v1/jobs?" + urllib.parse.urlencode(repeatable), b"text"))
     during.start()
     lacks(bridge, "server")
+    # A restart would not bring NATS back.
+    assert all(program.get("/livez")[0] == 200 for program in (server, bridge, worker))
+    # Who comes now does not wait as long: it is known that NATS is away, and that nothing was taken.
+    began = time.monotonic()
+    command = ("submit", "--server", system.url, "--token", system.user, "--give-up-after", "1s", SAMPLE)
+    late = system.courant(*command, check=False)
+    assert late.returncode == 1 and "nothing was changed; try again (STORAGE_UNAVAILABLE)" in late.stderr, late.stderr
+    assert time.monotonic() - began < 15
 
     nats.start()
     for program in (server, bridge, worker):

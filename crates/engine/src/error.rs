@@ -50,6 +50,7 @@ fn append_words(error: &AppendError) -> &'static str {
         AppendError::Full => {
             "there is no space left for the log, and nothing was changed; try again when the operator has made some"
         }
+        AppendError::Unavailable { .. } => "the log cannot be reached, and nothing was changed; try again",
         AppendError::Conflict { .. }
         | AppendError::TooLarge { .. }
         | AppendError::Unencodable { .. }

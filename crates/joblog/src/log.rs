@@ -162,6 +162,9 @@ pub enum AppendError {
     /// There is no space left. It did not happen; it may when there is space again.
     #[error("there is no space left for the log")]
     Full,
+    /// The log cannot be reached, and nothing was sent to it. It did not happen; it may when the log is back.
+    #[error("the log cannot be reached: {reason}")]
+    Unavailable { reason: Arc<str> },
     /// Whether it happened is not known. Read back; the log may need to be opened again.
     #[error("the outcome of the append is not known: {reason}")]
     Unknown { reason: Arc<str> },
@@ -175,12 +178,12 @@ pub enum ReadError {
     /// An entry has a format this version does not know. Use a newer version.
     #[error("entry {revision} was written by a newer version of Courant (format {version}); upgrade this program")]
     Version { revision: Revision, version: u8 },
-    /// An entry is not what was written: the storage lost or changed bytes. Restore a backup.
-    #[error("entry {revision} is damaged: {reason}")]
-    Damaged { revision: Revision, reason: String },
     /// An entry is whole and has something this version does not know. Use a newer version.
     #[error("entry {revision} was written by a newer version of Courant ({reason}); upgrade this program")]
     Newer { revision: Revision, reason: String },
+    /// An entry is not what was written: the storage lost or changed bytes. Restore a backup.
+    #[error("entry {revision} is damaged: {reason}")]
+    Damaged { revision: Revision, reason: String },
 }
 
 /// One ordered log of job events. See the module's invariants.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use courant_joblog::ids::Revision;
 use courant_joblog::log::AppendError;
 use futures::future::join_all;
@@ -27,6 +28,11 @@ use crate::publish::{Outcome, Outgoing, Publisher, Sent};
 use crate::server::{Server, Unavailable};
 use crate::view::{Arrival, Decision, Stopped, View};
 
+/// How long a new job waits for a connection while there is none. Clients send it again; the rest is waited for longer, because
+/// what it is about has begun.
+const CONNECTED_WITHIN: Duration = Duration::from_millis(1_500);
+/// Before it is looked again whether there is one.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How much later the answer to an append may come than its entry, before the leader is asked instead.
@@ -91,9 +97,24 @@ enum Found {
 
 impl Appender {
     pub(crate) async fn append(&self, task: Task) -> Result<Revision, AppendError> {
+        if task.expect.is_none() {
+            self.connected().await?;
+        }
         let arrival = self.view.arrival(task.outgoing.id);
         let first = self.attempt(&task, None).await;
         self.pursue(task, arrival, first).await
+    }
+
+    /// Before a job is made: waits a moment for a connection if there is none. Nothing was sent when it is refused.
+    async fn connected(&self) -> Result<(), AppendError> {
+        let deadline = Instant::now() + CONNECTED_WITHIN;
+        while self.server.client.connection_state() != State::Connected {
+            if Instant::now() >= deadline {
+                return Err(AppendError::Unavailable { reason: "NATS is away".into() });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// Sends all in their order before it waits for the first.

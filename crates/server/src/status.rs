@@ -89,6 +89,10 @@ fn log(error: &Error) {
         }
         // The log reports once by itself that it is full.
         Error::Engine(Refused::Append(AppendError::Full)) => tracing::debug!("nothing was appended: no space"),
+        // That it is away is said once, by who tries to reach it.
+        Error::Engine(Refused::Append(AppendError::Unavailable { .. })) => {
+            tracing::debug!("nothing was appended: the log cannot be reached")
+        }
         Error::Engine(Refused::Append(cause)) => tracing::error!(%cause, "append failed"),
         Error::Engine(Refused::Read(cause)) => tracing::error!(%cause, "read failed"),
         Error::Objects(cause) => {
@@ -180,9 +184,10 @@ fn classify_refused(error: &Refused) -> (Code, ErrorReason) {
             (Code::Internal, ErrorReason::Internal)
         }
         Refused::Append(AppendError::Full) => (Code::Unavailable, ErrorReason::StorageFull),
-        Refused::Append(AppendError::Conflict { .. } | AppendError::Unknown { .. }) | Refused::Read(_) => {
-            (Code::Unavailable, ErrorReason::StorageUnavailable)
-        }
+        Refused::Append(
+            AppendError::Unavailable { .. } | AppendError::Conflict { .. } | AppendError::Unknown { .. },
+        )
+        | Refused::Read(_) => (Code::Unavailable, ErrorReason::StorageUnavailable),
         Refused::Busy(_) => (Code::Unavailable, ErrorReason::Busy),
     }
 }

@@ -67,6 +67,11 @@ async fn while_nats_is_away_appends_end_as_unknown_and_memory_can_be_read() {
     let outcome = log.append(samples::update(samples::job_of(&first), made, 1)).await;
     assert!(matches!(outcome, Err(AppendError::Unknown { .. })), "{outcome:?}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // A new job need not wait: it is known that nobody gets it.
+    let began = Instant::now();
+    let refused = log.append(samples::create("B", "alice")).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert_eq!(log.read(Revision::ZERO, &Filter::All, 10).await.unwrap().len(), 1);
     assert!(log.probe().await.is_err());
     following.wait_for(|following| !following).await.unwrap();
