@@ -110,7 +110,7 @@ impl App {
             health: health.clone(),
             shutdown: shutdown.clone(),
         };
-        watched.register(&config.monitor);
+        watched.register(&config);
         supervisor.keep("monitoring", watched.follow(config.monitor.clone()));
         supervisor.keep("health", health::watch(server.clone(), config.times.health, sender, shutdown.clone()));
         let server_unavailable = keep_outages(&supervisor, health.clone(), &config);

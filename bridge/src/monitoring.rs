@@ -8,6 +8,7 @@ use courant_monitoring::{Monitor, Samples, beat};
 use courant_runtime::Shutdown;
 use tokio::sync::watch;
 
+use crate::config::Config;
 use crate::ledger::{Ledger, Resource};
 use crate::metrics::Metrics;
 use crate::presence::local::LocalPresence;
@@ -36,10 +37,17 @@ const SHARED: [(Resource, &str); 4] = [
 
 impl Watched {
     /// Shows the metrics, from now on.
-    pub fn register(&self, monitor: &Monitor) {
+    pub fn register(&self, config: &Config) {
+        let monitor = &config.monitor;
         monitor.register(|registry| self.metrics.register(registry));
         let watched = self.clone();
         monitor.add(move |samples| watched.write(samples));
+        if let Some(tls) = config.tls.clone() {
+            monitor.add_certificate("http", move || tls.expiry());
+        }
+        if let Some(tls) = config.server_tls.clone() {
+            monitor.add_certificate("to_server", move || tls.expiry());
+        }
     }
 
     fn write(&self, samples: &mut Samples<'_>) -> fmt::Result {

@@ -10,6 +10,8 @@ from papers import Papers
 from programs import until
 from system import lacks, logs, metric, ready
 
+WEEK = 7 * 86400
+
 
 def connected(system, papers, seconds):
     """A server with a certificate that runs out so soon, and a bridge and a worker that came before; nothing if that was too soon."""
@@ -34,6 +36,10 @@ def connected(system, papers, seconds):
     return None
 
 
+def ending(program, certificate):
+    return metric(program, "courant_tls_certificate_expiry_timestamp_seconds", certificate=certificate)
+
+
 def now():
     return datetime.datetime.now(datetime.timezone.utc)
 
@@ -45,6 +51,8 @@ def test_who_is_connected_stays_who_comes_is_told_and_a_new_file_is_enough(syste
     tries = (connected(system, papers, seconds) for seconds in (4, 8, 16, 32, 64))
     server, bridge, cert = next(found for found in tries if found)
     logs(server, "a certificate ends soon; renew it")
+    until("the metric to say that it ends now", lambda: 0 < abs(ending(server, "grpc") - now().timestamp()) < 120)
+    assert ending(bridge, "http") > now().timestamp() + WEEK
     job = system.submit(LONG)
 
     def refusal():
@@ -68,6 +76,7 @@ def test_who_is_connected_stays_who_comes_is_told_and_a_new_file_is_enough(syste
     shutil.copy(new_key, cert.with_suffix(".key"))
     shutil.copy(new_cert, cert)
     logs(server, "new certificate")
+    assert ending(server, "grpc") > now().timestamp() + WEEK
     for program in (late, bridge):
         ready(program)
     system.succeeds(system.submit())

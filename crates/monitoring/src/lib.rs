@@ -6,6 +6,7 @@
 //!
 //! Labels are bounded: their values come from this code (lanes, outcomes, methods, routes), never from a caller.
 
+mod certificates;
 mod endpoint;
 #[cfg(feature = "flags")]
 mod flags;

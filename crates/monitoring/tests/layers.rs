@@ -5,7 +5,7 @@ use std::path::Path;
 /// Lowest first: each imports from those above its line in this list alone.
 const LAYERS: [&str; 7] = [
     "grpc_context samples text trace_export",
-    "grpc_calls health process",
+    "certificates grpc_calls health process",
     "probes",
     "monitor",
     "endpoint",

@@ -1,6 +1,8 @@
 //! `courant-server`: the service by itself. Workers and bridges connect to it.
 
 use std::net::SocketAddr;
+#[cfg(feature = "nats")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 #[cfg(feature = "nats")]
@@ -123,6 +125,9 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
             () = shutdown.draining() => return Ok(()),
         };
         return serve(server.with_monitor(monitor), addresses, tls, flags.lame_duck, shutdown).await;
+        if let Some(chain) = flags.nats.certificate().map(Path::to_owned) {
+            monitor.add_certificate("to_nats", move || courant_tls::file_expiry(&chain));
+        }
     }
     let server = Server::open(flags.config, verifier).await?.with_monitor(monitor);
     serve(server, addresses, tls, flags.lame_duck, shutdown).await

@@ -113,6 +113,11 @@ impl NatsFlags {
 
     /// Reads the files with secrets, and gives the other files that are named, each with its flag. Nothing where the log is not on
     /// NATS.
+    /// The chain to show to NATS servers, if there is one.
+    pub fn certificate(&self) -> Option<&Path> {
+        self.settings.log_tls_cert.as_deref().filter(|_| self.is_set())
+    }
+
     pub fn check(&self) -> Result<Vec<(&'static str, PathBuf)>, NatsError> {
         if !self.is_set() {
             return Ok(Vec::new());

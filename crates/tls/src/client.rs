@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio_rustls::rustls::ClientConfig;
@@ -116,6 +117,15 @@ impl ClientTls {
 
     pub(crate) fn of(server: ServerTls) -> Self {
         Self(Arc::new(Trust::Pinned(server)))
+    }
+
+    /// When the chain ends that is shown to servers that ask for one, as its file is now. None for what shows none, or shows that
+    /// of a listener in the same process.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        match &*self.0 {
+            Trust::Files { files, .. } => files::file_expiry(&files.identity.as_ref()?.0),
+            Trust::Pinned(_) => None,
+        }
     }
 
     /// For the next connection: files that have changed are read again. When they cannot be used, the old ones stay.

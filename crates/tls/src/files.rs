@@ -103,6 +103,17 @@ pub(crate) fn system_authorities() -> Result<RootCertStore, TlsError> {
     if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
 }
 
+/// When the first certificate of a chain ends; none for what cannot be read.
+pub(crate) fn chain_expiry(chain: &[CertificateDer<'_>]) -> Option<SystemTime> {
+    let ends = chain.iter().filter_map(|one| x509_cert::Certificate::from_der(one).ok());
+    ends.map(|one| one.tbs_certificate.validity.not_after.to_system_time()).min()
+}
+
+/// When the chain in a PEM file ends: the first of its certificates that does. None for a file that has none or cannot be read.
+pub fn file_expiry(path: &Path) -> Option<SystemTime> {
+    chain_expiry(&certificates(path, &read(path).ok()?).ok()?)
+}
+
 fn check_time(path: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<(), TlsError> {
     let parsed = x509_cert::Certificate::from_der(certificate)
         .map_err(|error| TlsError::Unusable { path: path.to_owned(), reason: error.to_string() })?;

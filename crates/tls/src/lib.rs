@@ -16,7 +16,7 @@ pub mod socket;
 
 pub use client::{ClientFiles, ClientFlags, ClientTls};
 pub use connection::{Connection, ConnectionInfo, CountCalls};
-pub use files::TlsError;
+pub use files::{TlsError, file_expiry};
 pub use incoming::incoming;
 pub use limits::{ConnectionLimits, Network, network};
 pub use server::{Protocol, ServerFiles, ServerFlags, ServerTls};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -168,6 +168,11 @@ impl ServerTls {
 
     pub(crate) fn identity(&self) -> Arc<CertifiedKey> {
         self.shown.now.read().identity.clone()
+    }
+
+    /// When the chain that is shown ends: the first of its certificates that does.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        files::chain_expiry(&self.identity().cert)
     }
 
     /// Where the certificate and its key are.

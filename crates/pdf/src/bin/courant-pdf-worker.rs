@@ -217,6 +217,9 @@ async fn work(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     handler.register(&monitor);
     config.metrics.register(&monitor);
     let _monitoring = options.monitoring.serve(&monitor).await?;
+    if let Some(tls) = config.tls.clone() {
+        monitor.add_certificate("to_server", move || tls.expiry());
+    }
     background.keep("status", courant_worker::follow_status(config.status.clone(), monitor.clone()));
     if let Some(address) = options.health_addr {
         let listener = listen("health-addr", address).await?;

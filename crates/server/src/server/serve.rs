@@ -78,6 +78,9 @@ impl Server {
     fn register_metrics(&self, calls: GrpcCalls) {
         let (services, registry, presence) = (self.services.clone(), self.registry.clone(), self.presence.clone());
         ServerMetrics { services, registry, presence, calls }.register(&self.monitor);
+        if let Some(tls) = self.tls.clone() {
+            self.monitor.add_certificate("grpc", move || tls.expiry());
+        }
     }
 
     fn audit(&self, action: &str) {

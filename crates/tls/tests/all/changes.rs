@@ -31,7 +31,8 @@ async fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
     let address = serve(tls.clone()).await;
     let (old, new) = (client(papers.ca(), None), client(renewed.ca(), None));
     // The key is there, its certificate not yet: the old ones go on.
-    let next = renewed.signed("next");
+    let next = renewed.signed_for("next", 1975, 4000);
+    let before = tls.expiry().unwrap();
     fs::copy(&next.1, &files.1).unwrap();
     ask(address, &old).await.unwrap();
     replace(&files, &next);
@@ -41,6 +42,7 @@ async fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
         }
     };
     tokio::time::timeout(PATIENCE, seen).await.unwrap();
+    assert!(tls.expiry().unwrap() < before, "the one that is shown now ends sooner");
     assert!(ask(address, &old).await.is_err());
     ask(address, &tls.as_client()).await.unwrap();
     fs::remove_file(&files.0).unwrap();
