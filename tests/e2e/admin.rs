@@ -71,6 +71,43 @@ async fn a_paused_lane_waits_over_a_restart_while_others_are_served() -> anyhow:
 }
 
 #[tokio::test]
+async fn a_weight_holds_over_a_restart_and_until_it_is_put_back() -> anyhow::Result<()> {
+    let up = Up::with(&["--workers", "0"]).await?;
+    let set = one(&up, &["set-lane-weight", "large", "40"]).await?;
+    ensure!(set["weight"] == 40 && set["weightChange"]["by"].is_string(), "{set}");
+    let up = up.kill_and_restart().await?;
+    let weights = async || -> anyhow::Result<Vec<Value>> {
+        Ok(lines(&up, &["lanes"]).await?.into_iter().map(|lane| lane["weight"].clone()).collect())
+    };
+    ensure!(weights().await? == [6, 3, 40], "{:?}", weights().await?);
+    // A job of another lane is told why it waits for that one.
+    let alice = up.jobs("alice").await?;
+    let header = courant_proto::v1::SubmitJobHeader {
+        filename: "large.pdf".into(),
+        lane: courant_proto::v1::Lane::Large.into(),
+        ..Default::default()
+    };
+    accepted(alice.submit_with(header, documents::pages(1)).await?)?;
+    let waits = submit(&alice, "normal.pdf").await?;
+    let explained = one(&up, &["explain", &waits.job_id]).await?;
+    let reasons = explained["reasons"].as_array().context("reasons")?;
+    let other = reasons.iter().find(|reason| reason["code"] == "OTHER_LANES").context("another lane")?;
+    let message = other["message"].as_str().context("a message")?;
+    ensure!(message.contains("served 40 times to 3 by a weight that"), "{message}");
+    for wrong in ["0", "1001", "much"] {
+        let ran = admin(&up, &["set-lane-weight", "large", wrong]).await?;
+        ensure!(ran.code == 2 && ran.err.contains("1 to 1000, or default"), "{ran:?}");
+    }
+    let back = one(&up, &["set-lane-weight", "large", "default"]).await?;
+    ensure!(back["weight"] == 1 && back["weightChange"].is_null(), "{back}");
+    ensure!(weights().await? == [6, 3, 1], "{:?}", weights().await?);
+    let changes = lines(&up, &["audit", "--filter", "action = \"lane.*\""]).await?;
+    let targets: Vec<_> = changes.iter().filter_map(|event| event["target"].as_str()).collect();
+    ensure!(targets == ["large=default", "large=40"] && changes[0]["action"] == "lane.weight", "{changes:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn explain_tells_why_a_job_waits_and_who_passed_it() -> anyhow::Result<()> {
     let up = Up::with(&["--workers", "0"]).await?;
     let alice = up.jobs("alice").await?;

@@ -11,7 +11,7 @@ use courant_proto::v1::watch_job_response::Step;
 use courant_proto::v1::{
     CancelJobRequest, DeleteJobRequest, DrainWorkerRequest, ExplainJobRequest, GetLogInfoRequest, Job, JobEvent,
     JobState, Lane, ListLanesRequest, ListWorkersRequest, PauseLaneRequest, ResumeLaneRequest, ResumeWorkerRequest,
-    SubmitJobHeader,
+    SetLaneWeightRequest, SubmitJobHeader,
 };
 use courant_tests::grpc::{accepted, becomes};
 use courant_tests::server::{Server, Shared};
@@ -267,5 +267,44 @@ async fn a_lane_that_is_paused_at_one_server_waits_at_all_and_stays_so_over_a_re
     admin.resume_lane(ResumeLaneRequest { lane: Lane::Normal.into() }).await?;
     let mut worker = Worker::connect(&one.grpc, &|name| shared.token(name, &[Role::Worker]), "test", 1)?;
     ensure!(worker.next().await?.task.job_id() == job.job_id, "another job");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_weight_that_is_set_at_one_server_decides_at_all_whose_turn_it_is() -> anyhow::Result<()> {
+    let two = Two::start(&[]).await?;
+    let (mut first, mut second) = (two.first.admin("root").await?, two.second.admin("root").await?);
+    for (lane, weight) in [(Lane::Premium, 1), (Lane::Normal, 1000)] {
+        let set = first.set_lane_weight(SetLaneWeightRequest { lane: lane.into(), weight }).await?.into_inner().lane;
+        ensure!(set.is_some_and(|set| set.weight == weight && set.weight_change.is_some()), "{lane:?}");
+    }
+    // A pause at the other server at the same time takes nothing of it away.
+    second.pause_lane(PauseLaneRequest { lane: Lane::Normal.into(), reason: String::new() }).await?;
+    second.resume_lane(ResumeLaneRequest { lane: Lane::Normal.into() }).await?;
+    within("the other server to hear of it", async {
+        loop {
+            let lanes = second.list_lanes(ListLanesRequest {}).await?.into_inner().lanes;
+            if lanes.iter().map(|lane| lane.weight).eq([1, 1000, 1]) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await?;
+    let jobs = two.second.jobs("alice").await?;
+    for lane in [Lane::Premium, Lane::Premium, Lane::Normal, Lane::Normal, Lane::Normal] {
+        let header = SubmitJobHeader { kind: "test".into(), lane: lane.into(), ..SubmitJobHeader::default() };
+        accepted(jobs.submit_with(header, b"%PDF-1.4".to_vec()).await?)?;
+    }
+    let mut worker = two.worker(&two.second.grpc, 1)?;
+    let mut served = Vec::new();
+    for _ in 0..5 {
+        let work = worker.next().await?;
+        let id = work.task.job_id().to_owned();
+        served.push(jobs.get(&id).await?.lane());
+        work.succeed();
+    }
+    // By the flags, 6 to 3, the second one of the premium lane would come before the normal lane's second.
+    ensure!(served == [Lane::Premium, Lane::Normal, Lane::Normal, Lane::Normal, Lane::Premium], "{served:?}");
     Ok(())
 }

@@ -1,65 +1,34 @@
-//! Lanes that operators have paused: of these nothing is given out until they are resumed. Jobs that run go on.
+//! What operators did to lanes: of those that are paused nothing is given out until they are resumed, and weights may be others than
+//! the flags say. Jobs that run go on.
 //!
-//! It survives restarts: where several servers share the log it is a note in the log, which all of them follow; else a file in
-//! the data folder. Whoever pauses a lane is answered when that is durable and holds at the server that was asked.
+//! It survives restarts: where several servers share the log it is notes in the log, which all of them follow; else a file in
+//! the data folder. Whoever changes a lane is answered when that is durable and holds at the server that was asked.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+mod stored;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use courant_engine::Engine;
-use courant_joblog::ids::{Revision, Timestamp};
+use courant_engine::view::Weights;
+use courant_joblog::ids::Revision;
 use courant_joblog::job::Lane;
-use courant_joblog::log::{AppendError, Log, ReadError};
-use courant_joblog::notes::{Note, NoteKey, Notes, Put};
+use courant_joblog::log::{Log, ReadError};
+use courant_joblog::notes::{Notes, Put};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+
+pub use self::stored::{LanePause, LaneSetting, LaneWeight, LanesError, is_note, name};
+use self::stored::{StoredLane, decode, encode, note_key, read_file, write_file};
 
 /// The file in the data folder.
 const FILE: &str = "lanes.json";
-/// How notes about lanes begin; those of others are MessagePack, which does not begin so.
-const NOTE: &[u8] = b"lane\0";
-/// The kind of these notes.
-const KIND: &str = "lane";
 /// Notes that are read at once.
 const PAGE: usize = 500;
 /// Changes are gathered for so long before they are looked at.
 const GATHER: Duration = Duration::from_millis(50);
 /// The pause after notes could not be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// Why a lane is paused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LanePause {
-    /// Who paused it.
-    pub by: String,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
-    /// For people; may be empty.
-    pub reason: String,
-}
-
-/// Why what operators did to lanes cannot be read or kept.
-#[derive(Debug, thiserror::Error)]
-pub enum LanesError {
-    #[error("{path} cannot be read or written: {source}")]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("{path} is damaged: {source}; remove it to have all lanes served")]
-    Damaged { path: PathBuf, source: serde_json::Error },
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Append(#[from] AppendError),
-}
-
-/// One lane, as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredLane {
-    lane: Lane,
-    pause: Option<LanePause>,
-}
 
 /// The lanes, and where what is done to them is kept.
 pub struct Lanes {
@@ -72,18 +41,15 @@ pub struct Lanes {
 #[derive(Clone, Debug, Default)]
 struct LaneState {
     pause: Option<LanePause>,
-    /// Of the note that says so.
-    revision: Revision,
+    weight: Option<LaneWeight>,
+    /// Of the notes that say so.
+    paused_at: Revision,
+    weighed_at: Revision,
 }
 
 enum Store {
     File(PathBuf),
     Notes(Arc<dyn Notes>),
-}
-
-/// Whether a note is about a lane: who reads other notes passes over it.
-pub fn is_note(bytes: &[u8]) -> bool {
-    bytes.starts_with(NOTE)
 }
 
 impl Lanes {
@@ -93,9 +59,9 @@ impl Lanes {
         let lanes = Self { store, states: Mutex::default(), writing: tokio::sync::Mutex::default() };
         match &lanes.store {
             Store::File(path) => {
-                let mut states = lanes.states.lock();
-                for StoredLane { lane, pause } in read_file(path)? {
-                    states[lane as usize].pause = pause;
+                for StoredLane { lane, pause, weight } in read_file(path)? {
+                    lanes.note(lane, LaneSetting::Pause(pause), Revision::ZERO);
+                    lanes.note(lane, LaneSetting::Weight(weight), Revision::ZERO);
                 }
             }
             Store::Notes(notes) => {
@@ -111,36 +77,44 @@ impl Lanes {
         self.states.lock().clone().map(|state| state.pause)
     }
 
+    /// The weights that operators have set, in the order of [`Lane::ALL`].
+    pub fn weighed(&self) -> [Option<LaneWeight>; Lane::ALL.len()] {
+        self.states.lock().clone().map(|state| state.weight)
+    }
+
     /// Lets the engine know.
     pub fn apply(&self, engine: &Engine) {
-        let paused = self.paused();
+        let (paused, weighed) = (self.paused(), self.weighed());
         for lane in Lane::ALL {
             let is_paused = paused[lane as usize].is_some();
             if engine.read(|view| view.is_paused(lane)) != is_paused {
                 engine.set_paused(lane, is_paused);
             }
         }
+        let weights = weights(engine.config.weights, &weighed);
+        if engine.read(|view| view.weights()) != weights {
+            engine.set_weights(weights);
+        }
     }
 
-    /// Pauses a lane, or resumes it. When this returns it is durable.
-    pub async fn set(&self, engine: &Engine, lane: Lane, pause: Option<LanePause>) -> Result<(), LanesError> {
+    /// Sets something of a lane. When this returns it is durable.
+    pub async fn set(&self, engine: &Engine, lane: Lane, setting: LaneSetting) -> Result<(), LanesError> {
         let _writing = self.writing.lock().await;
-        let stored = StoredLane { lane, pause };
         let revision = match &self.store {
             Store::File(path) => {
                 let mut all = self.stored();
-                all[lane as usize] = stored.clone();
+                match setting.clone() {
+                    LaneSetting::Pause(pause) => all[lane as usize].pause = pause,
+                    LaneSetting::Weight(weight) => all[lane as usize].weight = weight,
+                }
                 let path = path.clone();
                 let wrote = tokio::task::spawn_blocking(move || write_file(&path, &all)).await;
                 wrote.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
                 Revision::ZERO
             }
-            Store::Notes(notes) => {
-                let key = NoteKey { kind: KIND, user: "".into(), name: name(lane).into() };
-                notes.put(&key, encode(&stored), Put::Replace).await?
-            }
+            Store::Notes(notes) => notes.put(&note_key(lane, &setting), encode(lane, &setting), Put::Replace).await?,
         };
-        self.note(stored, revision);
+        self.note(lane, setting, revision);
         self.apply(engine);
         Ok(())
     }
@@ -149,7 +123,8 @@ impl Lanes {
     pub async fn follow(&self, engine: &Engine) {
         let Store::Notes(notes) = &self.store else { return std::future::pending().await };
         let mut arrived = notes.arrived();
-        let mut read = self.states.lock().iter().map(|state| state.revision).max().unwrap_or(Revision::ZERO);
+        let newest = |state: &LaneState| state.paused_at.max(state.weighed_at);
+        let mut read = self.states.lock().iter().map(newest).max().unwrap_or(Revision::ZERO);
         loop {
             let up_to = *arrived.borrow_and_update();
             match self.read_notes(&**notes, read, up_to).await {
@@ -174,101 +149,50 @@ impl Lanes {
             let page = notes.read(after, up_to, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.revision;
-            page.iter().filter_map(decode).for_each(|(stored, revision)| self.note(stored, revision));
+            page.iter().filter_map(decode).for_each(|(lane, setting, revision)| self.note(lane, setting, revision));
         }
     }
 
     /// The newest note counts, whoever comes first.
-    fn note(&self, StoredLane { lane, pause }: StoredLane, revision: Revision) {
+    fn note(&self, lane: Lane, setting: LaneSetting, revision: Revision) {
         let state = &mut self.states.lock()[lane as usize];
-        if revision >= state.revision {
-            *state = LaneState { pause, revision };
+        match setting {
+            LaneSetting::Pause(pause) if revision >= state.paused_at => {
+                (state.pause, state.paused_at) = (pause, revision);
+            }
+            LaneSetting::Weight(weight) if revision >= state.weighed_at => {
+                (state.weight, state.weighed_at) = (weight, revision);
+            }
+            LaneSetting::Pause(_) | LaneSetting::Weight(_) => {}
         }
     }
 
     fn stored(&self) -> [StoredLane; Lane::ALL.len()] {
-        let paused = self.paused();
-        Lane::ALL.map(|lane| StoredLane { lane, pause: paused[lane as usize].clone() })
+        let states = self.states.lock();
+        Lane::ALL.map(|lane| {
+            let state = &states[lane as usize];
+            StoredLane { lane, pause: state.pause.clone(), weight: state.weight.clone() }
+        })
     }
 }
 
-impl LanePause {
-    pub fn now(by: &str, reason: &str) -> Self {
-        Self { by: by.to_owned(), at: Timestamp::now().0, reason: reason.to_owned() }
-    }
-}
-
-/// A lane as it is called.
-pub fn name(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Premium => "premium",
-        Lane::Normal => "normal",
-        Lane::Large => "large",
-    }
-}
-
-fn encode(stored: &StoredLane) -> bytes::Bytes {
-    let mut bytes = NOTE.to_vec();
-    // A struct of texts and numbers can be written.
-    serde_json::to_writer(&mut bytes, stored).unwrap_or_default();
-    bytes.into()
-}
-
-/// None for another note, or one of a newer version.
-fn decode(note: &Note) -> Option<(StoredLane, Revision)> {
-    let stored = serde_json::from_slice(note.bytes.strip_prefix(NOTE)?);
-    let stored = stored.inspect_err(|error| tracing::warn!(%error, "a note about a lane cannot be read"));
-    Some((stored.ok()?, note.revision))
-}
-
-fn read_file(path: &Path) -> Result<Vec<StoredLane>, LanesError> {
-    match fs::read(path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map_err(|source| LanesError::Damaged { path: path.to_owned(), source })
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(LanesError::File { path: path.to_owned(), source }),
-    }
-}
-
-/// All or nothing, also if the machine fails.
-fn write_file(path: &Path, lanes: &[StoredLane]) -> Result<(), LanesError> {
-    let failed = |source| LanesError::File { path: path.to_owned(), source };
-    let draft = path.with_extension("json.draft");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&draft)?;
-        serde_json::to_writer(&mut file, lanes)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
-        match path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
-    };
-    write().map_err(failed)
+/// The weights of the flags, but for those that operators have set.
+fn weights(flags: Weights, weighed: &[Option<LaneWeight>; Lane::ALL.len()]) -> Weights {
+    let of = |lane: Lane| weighed[lane as usize].as_ref().map_or(flags.of(lane), |set| set.weight);
+    Weights { premium: of(Lane::Premium), normal: of(Lane::Normal), large: of(Lane::Large) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_note_is_read_as_it_was_written_and_is_no_other() {
-        let stored = StoredLane { lane: Lane::Large, pause: Some(LanePause::now("root", "scanners are moved")) };
-        let note = Note { revision: Revision(7), bytes: encode(&stored) };
-        assert!(is_note(&note.bytes));
-        assert_eq!(decode(&note), Some((stored, Revision(7))));
-        assert_eq!(decode(&Note { revision: Revision(8), bytes: b"\x81\xa4Read".as_slice().into() }), None);
-    }
-
     #[tokio::test]
-    async fn a_pause_survives_in_the_data_folder() {
+    async fn pauses_and_weights_survive_in_the_data_folder() {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(courant_joblog::memory::MemoryLog::new());
         let open = async || {
             let config = courant_engine::Config {
-                weights: courant_engine::view::Weights::default(),
+                weights: Weights::default(),
                 owner_share: 1.0,
                 owner_running: 0,
                 watch_buffer: 16,
@@ -278,15 +202,20 @@ mod tests {
         };
         let (engine, pause) = (open().await, LanePause::now("root", ""));
         let lanes = Lanes::open(&*log, folder.path()).await.unwrap();
-        lanes.set(&engine, Lane::Premium, Some(pause.clone())).await.unwrap();
+        lanes.set(&engine, Lane::Premium, LaneSetting::Pause(Some(pause.clone()))).await.unwrap();
         assert!(engine.read(|view| view.is_paused(Lane::Premium) && !view.is_paused(Lane::Normal)));
+        let weight = LaneWeight::now("root", 40);
+        lanes.set(&engine, Lane::Large, LaneSetting::Weight(Some(weight.clone()))).await.unwrap();
         let (again, lanes) = (open().await, Lanes::open(&*log, folder.path()).await.unwrap());
         lanes.apply(&again);
-        assert_eq!(lanes.paused(), [Some(pause), None, None]);
+        assert_eq!((lanes.paused(), lanes.weighed()), ([Some(pause), None, None], [None, None, Some(weight)]));
         assert!(again.read(|view| view.is_paused(Lane::Premium)));
-        lanes.set(&again, Lane::Premium, None).await.unwrap();
-        assert!(!again.read(|view| view.is_paused(Lane::Premium)));
-        fs::write(folder.path().join(FILE), "{").unwrap();
+        let of_lanes = |engine: &Engine| Lane::ALL.map(|lane| engine.read(|view| view.weights().of(lane)));
+        assert_eq!(of_lanes(&again), [6, 3, 40]);
+        lanes.set(&again, Lane::Premium, LaneSetting::Pause(None)).await.unwrap();
+        lanes.set(&again, Lane::Large, LaneSetting::Weight(None)).await.unwrap();
+        assert!(!again.read(|view| view.is_paused(Lane::Premium)) && of_lanes(&again) == [6, 3, 1]);
+        std::fs::write(folder.path().join(FILE), "{").unwrap();
         assert!(matches!(Lanes::open(&*log, folder.path()).await, Err(LanesError::Damaged { .. })));
     }
 }

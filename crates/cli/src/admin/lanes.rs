@@ -1,13 +1,15 @@
-//! `courant admin lanes`, `pause-lane` and `resume-lane`.
+//! `courant admin lanes`, `pause-lane`, `resume-lane` and `set-lane-weight`.
 
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use courant_bridge::wire::names;
-use courant_proto::v1::{Lane, LaneStatus, ListLanesRequest, PauseLaneRequest, ResumeLaneRequest};
+use courant_proto::v1::{
+    Lane, LaneStatus, ListLanesRequest, PauseLaneRequest, ResumeLaneRequest, SetLaneWeightRequest,
+};
 use serde_json::json;
 
-use crate::args::{LaneName, OperatorFlags, PauseLane, ResumeLane};
+use crate::args::{LaneName, OperatorFlags, PauseLane, ResumeLane, SetLaneWeight};
 use crate::connect::connect_admin;
 use crate::failure::Failure;
 use crate::out;
@@ -35,6 +37,14 @@ pub async fn resume(args: ResumeLane) -> Result<ExitCode, Failure> {
     print(&[lane.ok_or(Failure::Incomplete("the lane"))?], args.operator.json)
 }
 
+/// Sets the weight of a lane.
+pub async fn set_weight(args: SetLaneWeight) -> Result<ExitCode, Failure> {
+    let mut admin = connect_admin(&args.operator.connection).await?;
+    let request = SetLaneWeightRequest { lane: lane(args.lane).into(), weight: args.weight };
+    let lane = admin.set_lane_weight(request).await?.into_inner().lane;
+    print(&[lane.ok_or(Failure::Incomplete("the lane"))?], args.operator.json)
+}
+
 fn lane(name: LaneName) -> Lane {
     match name {
         LaneName::Premium => Lane::Premium,
@@ -57,13 +67,15 @@ fn print(lanes: &[LaneStatus], json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn row(lane: &LaneStatus) -> String {
-    let LaneStatus { weight, waiting, delayed, running, pause, .. } = lane;
+    let LaneStatus { weight, waiting, delayed, running, pause, weight_change, .. } = lane;
     let state = pause.as_ref().map_or("served".to_owned(), |pause| {
         let plain: String = pause.reason.chars().filter(|c| !c.is_control()).collect();
         let why = if plain.is_empty() { plain } else { format!(": {plain}") };
         format!("paused by {} at {}{why}", pause.by, time(pause.time.as_ref()))
     });
-    format!("{:<8}  {weight:>6}  {waiting:>8}  {delayed:>7}  {running:>7}  {state}", names::lane(lane.lane()))
+    let set = weight_change.as_ref();
+    let set = set.map(|set| format!("; weight set by {} at {}", set.by, time(set.time.as_ref()))).unwrap_or_default();
+    format!("{:<8}  {weight:>6}  {waiting:>8}  {delayed:>7}  {running:>7}  {state}{set}", names::lane(lane.lane()))
 }
 
 fn object(lane: &LaneStatus) -> serde_json::Value {
@@ -71,6 +83,7 @@ fn object(lane: &LaneStatus) -> serde_json::Value {
         .pause
         .as_ref()
         .map(|pause| json!({ "by": pause.by, "time": time(pause.time.as_ref()), "reason": pause.reason }));
+    let set = lane.weight_change.as_ref().map(|set| json!({ "by": set.by, "time": time(set.time.as_ref()) }));
     json!({
         "lane": names::lane(lane.lane()),
         "weight": lane.weight,
@@ -78,6 +91,7 @@ fn object(lane: &LaneStatus) -> serde_json::Value {
         "delayed": lane.delayed,
         "running": lane.running,
         "pause": pause,
+        "weightChange": set,
     })
 }
 

@@ -23,6 +23,7 @@ pub async fn run(command: AdminCommand) -> Result<ExitCode, Failure> {
         AdminCommand::Lanes(args) => lanes::list(args).await,
         AdminCommand::PauseLane(args) => lanes::pause(args).await,
         AdminCommand::ResumeLane(args) => lanes::resume(args).await,
+        AdminCommand::SetLaneWeight(args) => lanes::set_weight(args).await,
         AdminCommand::Workers(args) => operate::workers(args).await,
         AdminCommand::DrainWorker(args) => operate::drain(args).await,
         AdminCommand::ResumeWorker(args) => operate::resume(args).await,

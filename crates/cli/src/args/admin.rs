@@ -24,6 +24,8 @@ pub enum AdminCommand {
     PauseLane(PauseLane),
     /// Resume a lane
     ResumeLane(ResumeLane),
+    /// Set how often a lane is served against the others, from the next job on and also after restarts
+    SetLaneWeight(SetLaneWeight),
     /// List workers and their jobs
     Workers(WatchFlags),
     /// Drain workers: they finish their jobs and get no new ones, until they are resumed or the server restarts
@@ -126,6 +128,29 @@ pub struct ResumeLane {
 
     #[command(flatten)]
     pub operator: OperatorFlags,
+}
+
+#[derive(Args)]
+pub struct SetLaneWeight {
+    /// The lane
+    #[arg(value_enum)]
+    pub lane: LaneName,
+
+    /// 1 to 1000, or `default` for what the flags of the servers say
+    #[arg(value_name = "WEIGHT", value_parser = weight)]
+    pub weight: i32,
+
+    #[command(flatten)]
+    pub operator: OperatorFlags,
+}
+
+/// 0 stands for the default.
+fn weight(text: &str) -> Result<i32, String> {
+    match (text, text.parse()) {
+        ("default", _) => Ok(0),
+        (_, Ok(weight @ 1..=1000)) => Ok(weight),
+        _ => Err("write a number from 1 to 1000, or default".to_owned()),
+    }
 }
 
 #[derive(Args)]

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::admin::{
     Admin, AdminCommand, AdminJobs, Audit, Bulk, CloseConnections, Connections, Explain, OperatorFlags, PauseLane,
-    ResumeLane, Verify,
+    ResumeLane, SetLaneWeight, Verify,
 };
 pub use self::operate::{WatchFlags, WorkerIds};
 pub use self::outputs::{OutputArgs, Outputs, ParameterFlags};

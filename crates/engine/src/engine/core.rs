@@ -22,7 +22,7 @@ use crate::hub::watch_queue::{TransientChange, TransientUpdate};
 use crate::projection::{Projections, Registered};
 use crate::snapshot::JobSnapshot;
 use crate::stats::EngineStats;
-use crate::view::{CurrentJob, EndedJob, LiveProgress, StoredJob, View};
+use crate::view::{CurrentJob, EndedJob, LiveProgress, StoredJob, View, Weights};
 
 /// All jobs of a log: read here, changed here, followed from here.
 pub struct Engine {
@@ -218,6 +218,12 @@ impl Engine {
     /// Gives out nothing of a lane, or gives out again.
     pub fn set_paused(&self, lane: Lane, paused: bool) {
         self.state.lock().view.set_paused(lane, paused);
+        self.wake.notify_one();
+    }
+
+    /// Serves the lanes by other weights from now on.
+    pub fn set_weights(&self, weights: Weights) {
+        self.state.lock().view.set_weights(weights);
         self.wake.notify_one();
     }
 

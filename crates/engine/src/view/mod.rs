@@ -195,6 +195,11 @@ impl View {
         self.queues.weights()
     }
 
+    /// Serves the lanes by other weights from now on.
+    pub fn set_weights(&mut self, weights: Weights) {
+        self.queues.set_weights(weights);
+    }
+
     /// Whether nothing of a lane is given out.
     pub fn is_paused(&self, lane: Lane) -> bool {
         self.queues.is_paused(lane)

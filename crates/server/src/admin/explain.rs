@@ -273,15 +273,18 @@ fn queue_reasons(
         let others = Lane::ALL.map(|lane| (lane, view.queue(&job.kind, lane).waiting.jobs));
         (view.position(job), view.weights(), others)
     });
+    let weighed = services.lanes.weighed();
     if let Some(ahead) = position.map(|position| position.ahead.jobs).filter(|ahead| *ahead > 0) {
         add("JOBS_AHEAD", format!("{ahead} jobs are before it in the lane {}", lanes::name(job.lane)));
     }
     for (lane, waiting) in others {
         if lane != job.lane && waiting > 0 && paused[lane as usize].is_none() {
             let (name, theirs, own) = (lanes::name(lane), weights.of(lane), weights.of(job.lane));
+            let set = [lane, job.lane].iter().find_map(|lane| weighed[*lane as usize].as_ref());
+            let by = set.map(|set| format!(" by a weight that {} has set", set.by)).unwrap_or_default();
             add(
                 "OTHER_LANES",
-                format!("{waiting} jobs wait in the lane {name}, which is served {theirs} times to {own}"),
+                format!("{waiting} jobs wait in the lane {name}, which is served {theirs} times to {own}{by}"),
             );
         }
     }

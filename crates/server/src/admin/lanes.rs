@@ -1,13 +1,14 @@
 //! Lanes as operators see them.
 
 use courant_auth::Identity;
+use courant_engine::view::Weights;
 use courant_joblog::ids::Timestamp;
 use courant_joblog::job::Lane;
 use courant_proto::v1;
 
 use crate::convert;
 use crate::error::Error;
-use crate::lanes::{LanePause, Lanes};
+use crate::lanes::{LanePause, LaneSetting, LaneWeight, Lanes};
 use crate::services::Services;
 
 /// Letters of the reason that is kept.
@@ -15,11 +16,15 @@ const REASON_CHARS: usize = 256;
 
 /// All lanes, first served first.
 pub fn list(services: &Services, lanes: &Lanes) -> Vec<v1::LaneStatus> {
-    let paused = lanes.paused();
-    Lane::ALL.iter().map(|lane| status(services, *lane, paused[*lane as usize].as_ref())).collect()
+    let (paused, weighed) = (lanes.paused(), lanes.weighed());
+    let status = |lane: &Lane| {
+        let (pause, weight) = (paused[*lane as usize].as_ref(), weighed[*lane as usize].as_ref());
+        status(services, *lane, pause, weight)
+    };
+    Lane::ALL.iter().map(status).collect()
 }
 
-fn status(services: &Services, lane: Lane, pause: Option<&LanePause>) -> v1::LaneStatus {
+fn status(services: &Services, lane: Lane, pause: Option<&LanePause>, set: Option<&LaneWeight>) -> v1::LaneStatus {
     let (weight, waiting, delayed, running) = services.engine.read(|view| {
         let of_lane = view.queues().filter(|queue| queue.lane == lane);
         let (waiting, delayed, running) = of_lane.fold((0, 0, 0), |(waiting, delayed, running), queue| {
@@ -38,11 +43,13 @@ fn status(services: &Services, lane: Lane, pause: Option<&LanePause>) -> v1::Lan
             time: Some(convert::time(Timestamp(pause.at))),
             reason: pause.reason.clone(),
         }),
+        weight_change: set
+            .map(|set| v1::LaneWeightChange { by: set.by.clone(), time: Some(convert::time(Timestamp(set.at))) }),
     }
 }
 
 /// Pauses a lane, or resumes it.
-pub async fn set(
+pub async fn set_paused(
     services: &Services,
     lanes: &Lanes,
     identity: &Identity,
@@ -53,10 +60,40 @@ pub async fn set(
         return Err(Error::field("reason", format!("must have at most {REASON_CHARS} characters")));
     }
     let pause = reason.map(|reason| LanePause::now(&identity.subject, reason));
-    lanes.set(&services.engine, lane, pause.clone()).await.map_err(|error| Error::Lanes(Box::new(error)))?;
-    let (lane_name, by, paused) = (crate::lanes::name(lane), &identity.subject, pause.is_some());
-    tracing::info!(lane = lane_name, %by, paused, "lane changed by an operator");
-    Ok(status(services, lane, pause.as_ref()))
+    let paused = pause.is_some();
+    let after = set(services, lanes, lane, LaneSetting::Pause(pause)).await?;
+    tracing::info!(lane = crate::lanes::name(lane), by = %identity.subject, paused, "lane changed by an operator");
+    Ok(after)
+}
+
+/// The weight that is asked for; none for that of the flag.
+pub fn weight_in(weight: i32) -> Result<Option<u32>, Error> {
+    let most = Weights::MAX;
+    let weight = u32::try_from(weight).ok().filter(|weight| *weight <= most);
+    let weight =
+        weight.ok_or_else(|| Error::field("weight", format!("must be 1 to {most}, or 0 for the server's flag")))?;
+    Ok(Some(weight).filter(|weight| *weight > 0))
+}
+
+/// Serves a lane by another weight, or by that of the flag again.
+pub async fn set_weight(
+    services: &Services,
+    lanes: &Lanes,
+    identity: &Identity,
+    lane: Lane,
+    weight: Option<u32>,
+) -> Result<v1::LaneStatus, Error> {
+    let weight = weight.map(|weight| LaneWeight::now(&identity.subject, weight));
+    let after = set(services, lanes, lane, LaneSetting::Weight(weight)).await?;
+    let weight = after.weight;
+    tracing::info!(lane = crate::lanes::name(lane), by = %identity.subject, weight, "lane weight changed by an operator");
+    Ok(after)
+}
+
+async fn set(services: &Services, lanes: &Lanes, lane: Lane, setting: LaneSetting) -> Result<v1::LaneStatus, Error> {
+    lanes.set(&services.engine, lane, setting).await.map_err(|error| Error::Lanes(Box::new(error)))?;
+    let (paused, weighed) = (lanes.paused(), lanes.weighed());
+    Ok(status(services, lane, paused[lane as usize].as_ref(), weighed[lane as usize].as_ref()))
 }
 
 /// The lane that is named.

@@ -22,9 +22,9 @@ use courant_proto::v1::{
     ExplainJobResponse, GetLogInfoRequest, GetLogInfoResponse, GetSystemMetricsRequest, GetSystemMetricsResponse,
     ListAuditEventsRequest, ListAuditEventsResponse, ListLanesRequest, ListLanesResponse, ListWorkersRequest,
     ListWorkersResponse, PauseLaneRequest, PauseLaneResponse, RecordAuditEventsRequest, RecordAuditEventsResponse,
-    ResumeLaneRequest, ResumeLaneResponse, ResumeWorkerRequest, ResumeWorkerResponse, VerifyIntegrityRequest,
-    VerifyIntegrityResponse, WatchSystemMetricsRequest, WatchSystemMetricsResponse, WatchWorkersRequest,
-    WatchWorkersResponse, Worker,
+    ResumeLaneRequest, ResumeLaneResponse, ResumeWorkerRequest, ResumeWorkerResponse, SetLaneWeightRequest,
+    SetLaneWeightResponse, VerifyIntegrityRequest, VerifyIntegrityResponse, WatchSystemMetricsRequest,
+    WatchSystemMetricsResponse, WatchWorkersRequest, WatchWorkersResponse, Worker,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -175,7 +175,7 @@ impl AdminService for Admin {
         let PauseLaneRequest { lane, reason } = request.into_inner();
         let lane = lanes::lane_in(lane)?;
         note_target(crate::lanes::name(lane));
-        let lane = lanes::set(&self.services, &self.services.lanes, &identity, lane, Some(&reason)).await?;
+        let lane = lanes::set_paused(&self.services, &self.services.lanes, &identity, lane, Some(&reason)).await?;
         Ok(Response::new(PauseLaneResponse { lane: Some(lane) }))
     }
 
@@ -183,8 +183,21 @@ impl AdminService for Admin {
         let identity = admin(&request)?;
         let lane = lanes::lane_in(request.get_ref().lane)?;
         note_target(crate::lanes::name(lane));
-        let lane = lanes::set(&self.services, &self.services.lanes, &identity, lane, None).await?;
+        let lane = lanes::set_paused(&self.services, &self.services.lanes, &identity, lane, None).await?;
         Ok(Response::new(ResumeLaneResponse { lane: Some(lane) }))
+    }
+
+    async fn set_lane_weight(
+        &self,
+        request: Request<SetLaneWeightRequest>,
+    ) -> Result<Response<SetLaneWeightResponse>, Status> {
+        let identity = admin(&request)?;
+        let SetLaneWeightRequest { lane, weight } = request.into_inner();
+        let (lane, weight) = (lanes::lane_in(lane)?, lanes::weight_in(weight)?);
+        let shown = weight.map_or("default".to_owned(), |weight| weight.to_string());
+        note_target(&format!("{}={shown}", crate::lanes::name(lane)));
+        let lane = lanes::set_weight(&self.services, &self.services.lanes, &identity, lane, weight).await?;
+        Ok(Response::new(SetLaneWeightResponse { lane: Some(lane) }))
     }
 
     async fn explain_job(&self, request: Request<ExplainJobRequest>) -> Result<Response<ExplainJobResponse>, Status> {

@@ -15,7 +15,7 @@ const ADMIN: &[Role] = &[Role::Admin];
 async fn only_admins_get_in() {
     let world = World::new().await;
     // A bridge reads, and changes nothing.
-    for (roles, calls) in [(&[][..], 15), (&[Role::Worker], 15), (&[Role::Service], 15), (&[Role::Bridge], 7)] {
+    for (roles, calls) in [(&[][..], 16), (&[Role::Worker], 16), (&[Role::Service], 16), (&[Role::Bridge], 8)] {
         let refusals = every_call(&world, roles).await;
         assert_eq!(refusals.len(), calls, "{roles:?}");
         for refused in refusals {
@@ -40,6 +40,7 @@ async fn every_call(world: &World, roles: &[Role]) -> Vec<Status> {
         admin.list_lanes(ListLanesRequest {}).await.err(),
         admin.pause_lane(PauseLaneRequest { lane: Lane::Premium.into(), reason: String::new() }).await.err(),
         admin.resume_lane(ResumeLaneRequest { lane: Lane::Premium.into() }).await.err(),
+        admin.set_lane_weight(SetLaneWeightRequest { lane: Lane::Premium.into(), weight: 6 }).await.err(),
         admin.explain_job(ExplainJobRequest { job_id: "nobody".into() }).await.err(),
         admin.get_log_info(GetLogInfoRequest {}).await.err(),
         admin.verify_integrity(VerifyIntegrityRequest::default()).await.err(),
@@ -237,6 +238,11 @@ async fn bad_filters_lanes_rates_and_events_are_told_what_is_right() {
     assert!(code == Code::InvalidArgument && message.contains("PREMIUM"), "{message}");
     let reason = PauseLaneRequest { lane: Lane::Normal.into(), reason: "x".repeat(257) };
     assert_eq!(admin.pause_lane(reason).await.unwrap_err().code(), Code::InvalidArgument);
+    for weight in [-1, 1001] {
+        let heavy = SetLaneWeightRequest { lane: Lane::Normal.into(), weight };
+        let (code, message) = refused(admin.set_lane_weight(heavy).await.unwrap_err());
+        assert!(code == Code::InvalidArgument && message.contains("1 to 1000"), "{message}");
+    }
     let rate = VerifyIntegrityRequest { bytes_per_second: 1, ..VerifyIntegrityRequest::default() };
     assert_eq!(admin.verify_integrity(rate).await.unwrap_err().code(), Code::InvalidArgument);
     let user = CloseConnectionsRequest { user: String::new() };

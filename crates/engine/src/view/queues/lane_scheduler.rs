@@ -81,6 +81,11 @@ impl LaneScheduler {
         self.weights
     }
 
+    /// From the next job on. How far the clocks have come stays: nobody gets back what another had before.
+    pub fn set_weights(&mut self, weights: Weights) {
+        self.weights = weights;
+    }
+
     /// The queue whose turn it is for a worker of these kinds, of those for which `head` says who is next. The head decides
     /// between queues that are equal. Their clock moves.
     pub fn next<'a, H: Ord>(
@@ -201,6 +206,21 @@ mod tests {
         waiting[large] = 100;
         let large = (0..12).filter(|_| serve(&mut turns, &mut waiting) == Some(large)).count();
         assert!((2..=4).contains(&large), "{large} of 12");
+    }
+
+    #[test]
+    fn other_weights_hold_from_the_next_job_on() {
+        let mut turns = LaneScheduler::default();
+        let mut waiting = [0; 6];
+        let (normal, large) = (Lane::Normal as usize, Lane::Large as usize);
+        (waiting[normal], waiting[large]) = (10_000, 10_000);
+        let mut large_of = |turns: &mut LaneScheduler, jobs: usize| {
+            (0..jobs).filter(|_| serve(turns, &mut waiting) == Some(large)).count()
+        };
+        assert!((24..=26).contains(&large_of(&mut turns, 100)));
+        turns.set_weights(Weights { large: 9, ..Weights::default() });
+        let now = large_of(&mut turns, 100);
+        assert!((73..=77).contains(&now), "{now} of 100, at 9 to 3");
     }
 
     #[test]

@@ -121,6 +121,11 @@ impl JobQueues {
         self.turns.weights()
     }
 
+    /// Other weights of the lanes, from the next job on.
+    pub fn set_weights(&mut self, weights: Weights) {
+        self.turns.set_weights(weights);
+    }
+
     /// Gives out nothing of a lane, or gives out again. Its jobs keep their positions.
     pub fn set_paused(&mut self, lane: Lane, paused: bool) {
         self.paused[lane as usize] = paused;
