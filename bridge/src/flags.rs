@@ -12,174 +12,174 @@ use crate::ledger::{Bound, Bounds};
 pub struct Flags {
     /// Where people reach this bridge, as a browser writes an origin (https://courant.example). Needed behind a proxy that
     /// terminates TLS: it makes the session cookie secure
-    #[arg(long, env = "COURANT_PUBLIC_URL", value_name = "ORIGIN")]
+    #[arg(help_heading = "Browsers", long, env = "COURANT_PUBLIC_URL", value_name = "ORIGIN")]
     pub public_url: Option<String>,
 
     /// Web origins besides our own that may connect, as a browser writes them (https://app.example); comma list
-    #[arg(long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    #[arg(help_heading = "Browsers", long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
 
     /// Take a client's address from the last X-Forwarded-For; only behind a proxy that sets it
-    #[arg(long, env = "COURANT_TRUST_FORWARDED")]
+    #[arg(help_heading = "Browsers", long, env = "COURANT_TRUST_FORWARDED")]
     pub trust_forwarded: bool,
 
     /// Tell browsers to use https only, for this long (Strict-Transport-Security); sent only over https, that is with TLS or a
     /// --public-url that begins so [default: not sent]
-    #[arg(long, env = "COURANT_HSTS_MAX_AGE", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Browsers", long, env = "COURANT_HSTS_MAX_AGE", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub hsts_max_age: Option<Duration>,
 
     /// HTTP connections at once
-    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = Limits::DEFAULT.sockets, value_name = "N")]
+    #[arg(help_heading = "Connections of browsers", long, env = "COURANT_MAX_HTTP_CONNECTIONS", default_value_t = Limits::DEFAULT.sockets, value_name = "N")]
     pub max_http_connections: usize,
 
     /// HTTP connections at once from one address; not with --trust-forwarded, where all come from the proxy
-    #[arg(long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::DEFAULT.sockets_per_address, value_name = "N")]
+    #[arg(help_heading = "Connections of browsers", long, env = "COURANT_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::DEFAULT.sockets_per_address, value_name = "N")]
     pub max_http_connections_per_address: usize,
 
     /// Requests at once on one HTTP/2 connection, event streams included; more wait at the client
-    #[arg(long, env = "COURANT_MAX_HTTP2_STREAMS", default_value_t = Limits::DEFAULT.http2_streams, value_name = "N")]
+    #[arg(help_heading = "Connections of browsers", long, env = "COURANT_MAX_HTTP2_STREAMS", default_value_t = Limits::DEFAULT.http2_streams, value_name = "N")]
     pub max_http2_streams: u32,
 
     /// WebSocket connections at once
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS", default_value_t = Limits::DEFAULT.connections, value_name = "N")]
+    #[arg(help_heading = "Connections of browsers", long, env = "COURANT_MAX_CONNECTIONS", default_value_t = Limits::DEFAULT.connections, value_name = "N")]
     pub max_connections: usize,
 
     /// WebSocket connections of one user
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = Limits::DEFAULT.connections_per_user, value_name = "N")]
+    #[arg(help_heading = "Connections of browsers", long, env = "COURANT_MAX_CONNECTIONS_PER_USER", default_value_t = Limits::DEFAULT.connections_per_user, value_name = "N")]
     pub max_connections_per_user: usize,
 
     /// Devices of one user that are shown as connected to this bridge; further ones may connect and are not shown
-    #[arg(long, env = "COURANT_MAX_DEVICES_PER_USER", default_value_t = Limits::DEFAULT.devices_per_user, value_name = "N")]
+    #[arg(help_heading = "Connections of browsers", long, env = "COURANT_MAX_DEVICES_PER_USER", default_value_t = Limits::DEFAULT.devices_per_user, value_name = "N")]
     pub max_devices_per_user: usize,
 
     /// WebSocket connections from one address
-    #[arg(long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::DEFAULT.connections_per_address, value_name = "N")]
+    #[arg(help_heading = "Connections of browsers", long, env = "COURANT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::DEFAULT.connections_per_address, value_name = "N")]
     pub max_connections_per_address: usize,
 
     /// New WebSocket connections per minute from one address
-    #[arg(long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = Limits::DEFAULT.attempts_per_minute, value_name = "N")]
+    #[arg(help_heading = "Rates", long, env = "COURANT_MAX_ATTEMPTS_PER_MINUTE", default_value_t = Limits::DEFAULT.attempts_per_minute, value_name = "N")]
     pub max_attempts_per_minute: u32,
 
     /// HTTP requests per second from one address
-    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = Limits::DEFAULT.requests_per_second, value_name = "N")]
+    #[arg(help_heading = "Rates", long, env = "COURANT_MAX_REQUESTS_PER_SECOND", default_value_t = Limits::DEFAULT.requests_per_second, value_name = "N")]
     pub max_requests_per_second: u32,
 
     /// Messages per second of one connection
-    #[arg(long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = Limits::DEFAULT.messages_per_second, value_name = "N")]
+    #[arg(help_heading = "Rates", long, env = "COURANT_MAX_MESSAGES_PER_SECOND", default_value_t = Limits::DEFAULT.messages_per_second, value_name = "N")]
     pub max_messages_per_second: u32,
 
     /// Messages and requests per second of one user, over all connections
-    #[arg(long, env = "COURANT_MAX_PER_USER_PER_SECOND", default_value_t = Limits::DEFAULT.per_user_per_second, value_name = "N")]
+    #[arg(help_heading = "Rates", long, env = "COURANT_MAX_PER_USER_PER_SECOND", default_value_t = Limits::DEFAULT.per_user_per_second, value_name = "N")]
     pub max_per_user_per_second: u32,
 
     /// Subscriptions of one connection
-    #[arg(long, env = "COURANT_MAX_SUBSCRIPTIONS", default_value_t = Limits::DEFAULT.subscriptions, value_name = "N")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_MAX_SUBSCRIPTIONS", default_value_t = Limits::DEFAULT.subscriptions, value_name = "N")]
     pub max_subscriptions: usize,
 
     /// Bytes of a message from a browser
-    #[arg(long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = Limits::DEFAULT.message_bytes, value_name = "BYTES")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_MAX_MESSAGE_BYTES", default_value_t = Limits::DEFAULT.message_bytes, value_name = "BYTES")]
     pub max_message_bytes: usize,
 
     /// Bytes above which messages are compressed on connections with the subprotocol courant.v1.msgpack
-    #[arg(long, env = "COURANT_COMPRESS_ABOVE", default_value_t = Limits::DEFAULT.compress_above, value_name = "BYTES")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_COMPRESS_ABOVE", default_value_t = Limits::DEFAULT.compress_above, value_name = "BYTES")]
     pub compress_above: usize,
 
     /// Bytes that may wait for one slow connection
-    #[arg(long, env = "COURANT_OUTBOX_BYTES", default_value_t = Limits::DEFAULT.outbox_bytes, value_name = "BYTES")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_OUTBOX_BYTES", default_value_t = Limits::DEFAULT.outbox_bytes, value_name = "BYTES")]
     pub outbox_bytes: usize,
 
     /// Distinct topics of one user, over all connections
-    #[arg(long, env = "COURANT_MAX_TOPICS_PER_USER", default_value_t = Limits::DEFAULT.bounds.topics_per_user, value_name = "N")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_MAX_TOPICS_PER_USER", default_value_t = Limits::DEFAULT.bounds.topics_per_user, value_name = "N")]
     pub max_topics_per_user: usize,
 
     /// Topics followed at the server and streams from it at once, of all users; a topic of several users counts once
-    #[arg(long, env = "COURANT_MAX_UPSTREAM_STREAMS", default_value_t = Limits::DEFAULT.bounds.streams.total, value_name = "N")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_MAX_UPSTREAM_STREAMS", default_value_t = Limits::DEFAULT.bounds.streams.total, value_name = "N")]
     pub max_upstream_streams: usize,
 
     /// Of these, streams that one user alone needs. No user gets more than are still free
-    #[arg(long, env = "COURANT_MAX_STREAMS_PER_USER", default_value_t = Limits::DEFAULT.bounds.streams.per_user, value_name = "N")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_MAX_STREAMS_PER_USER", default_value_t = Limits::DEFAULT.bounds.streams.per_user, value_name = "N")]
     pub max_streams_per_user: usize,
 
     /// Bytes that may wait for all slow connections of one user
-    #[arg(long, env = "COURANT_OUTBOX_BYTES_PER_USER", default_value_t = Limits::DEFAULT.bounds.outboxes.per_user, value_name = "BYTES")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_OUTBOX_BYTES_PER_USER", default_value_t = Limits::DEFAULT.bounds.outboxes.per_user, value_name = "BYTES")]
     pub outbox_bytes_per_user: usize,
 
     /// Bytes that may wait for all slow connections
-    #[arg(long, env = "COURANT_OUTBOX_BYTES_TOTAL", default_value_t = Limits::DEFAULT.bounds.outboxes.total, value_name = "BYTES")]
+    #[arg(help_heading = "Messages and topics", long, env = "COURANT_OUTBOX_BYTES_TOTAL", default_value_t = Limits::DEFAULT.bounds.outboxes.total, value_name = "BYTES")]
     pub outbox_bytes_total: usize,
 
     /// HTTP requests of all users that are being answered at once
-    #[arg(long, env = "COURANT_MAX_REQUESTS", default_value_t = Limits::DEFAULT.bounds.requests.total, value_name = "N")]
+    #[arg(help_heading = "Requests", long, env = "COURANT_MAX_REQUESTS", default_value_t = Limits::DEFAULT.bounds.requests.total, value_name = "N")]
     pub max_requests: usize,
 
     /// HTTP requests of one user that are being answered at once
-    #[arg(long, env = "COURANT_MAX_REQUESTS_PER_USER", default_value_t = Limits::DEFAULT.bounds.requests.per_user, value_name = "N")]
+    #[arg(help_heading = "Requests", long, env = "COURANT_MAX_REQUESTS_PER_USER", default_value_t = Limits::DEFAULT.bounds.requests.per_user, value_name = "N")]
     pub max_requests_per_user: usize,
 
     /// Uploads at once, of all users
-    #[arg(long, env = "COURANT_MAX_UPLOADS", default_value_t = Limits::DEFAULT.bounds.uploads.total, value_name = "N")]
+    #[arg(help_heading = "Requests", long, env = "COURANT_MAX_UPLOADS", default_value_t = Limits::DEFAULT.bounds.uploads.total, value_name = "N")]
     pub max_uploads: usize,
 
     /// Uploads of one user at once
-    #[arg(long, env = "COURANT_MAX_UPLOADS_PER_USER", default_value_t = Limits::DEFAULT.bounds.uploads.per_user, value_name = "N")]
+    #[arg(help_heading = "Requests", long, env = "COURANT_MAX_UPLOADS_PER_USER", default_value_t = Limits::DEFAULT.bounds.uploads.per_user, value_name = "N")]
     pub max_uploads_per_user: usize,
 
     /// Downloads at once, of all users
-    #[arg(long, env = "COURANT_MAX_DOWNLOADS", default_value_t = Limits::DEFAULT.bounds.downloads.total, value_name = "N")]
+    #[arg(help_heading = "Requests", long, env = "COURANT_MAX_DOWNLOADS", default_value_t = Limits::DEFAULT.bounds.downloads.total, value_name = "N")]
     pub max_downloads: usize,
 
     /// Downloads of one user at once
-    #[arg(long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = Limits::DEFAULT.bounds.downloads.per_user, value_name = "N")]
+    #[arg(help_heading = "Requests", long, env = "COURANT_MAX_DOWNLOADS_PER_USER", default_value_t = Limits::DEFAULT.bounds.downloads.per_user, value_name = "N")]
     pub max_downloads_per_user: usize,
 
     /// How long requests wait for a server that is away, for example because it is restarted, before they are answered with 503 and
     /// /readyz is
-    #[arg(long, env = "COURANT_SERVER_WAIT", default_value_t = Times::DEFAULT.server_wait.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_SERVER_WAIT", default_value_t = Times::DEFAULT.server_wait.into(), value_name = "TIME")]
     pub server_wait: humantime::Duration,
 
     /// Time between WebSocket pings; clients that miss two are disconnected
-    #[arg(long, env = "COURANT_PING_INTERVAL", default_value_t = Times::DEFAULT.ping.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_PING_INTERVAL", default_value_t = Times::DEFAULT.ping.into(), value_name = "TIME")]
     pub ping_interval: humantime::Duration,
 
     /// Silence after which a client should send a ping, and an event stream gets one
-    #[arg(long, env = "COURANT_CLIENT_PING_INTERVAL", default_value_t = Times::DEFAULT.client_ping.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_CLIENT_PING_INTERVAL", default_value_t = Times::DEFAULT.client_ping.into(), value_name = "TIME")]
     pub client_ping_interval: humantime::Duration,
 
     /// How long a client should wait for the answer before it goes elsewhere
-    #[arg(long, env = "COURANT_CLIENT_PONG_TIMEOUT", default_value_t = Times::DEFAULT.client_pong.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_CLIENT_PONG_TIMEOUT", default_value_t = Times::DEFAULT.client_pong.into(), value_name = "TIME")]
     pub client_pong_timeout: humantime::Duration,
 
     /// How long a request's head may take, also the next one on a connection that is kept
-    #[arg(long, env = "COURANT_HEADER_TIMEOUT", default_value_t = Times::DEFAULT.header.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_HEADER_TIMEOUT", default_value_t = Times::DEFAULT.header.into(), value_name = "TIME")]
     pub header_timeout: humantime::Duration,
 
     /// How long an upload may pause
-    #[arg(long, env = "COURANT_BODY_TIMEOUT", default_value_t = Times::DEFAULT.body.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_BODY_TIMEOUT", default_value_t = Times::DEFAULT.body.into(), value_name = "TIME")]
     pub body_timeout: humantime::Duration,
 
     /// Bytes per second that must come of an upload on average, so that a slow client cannot hold an upload open; 0: no minimum
-    #[arg(long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = Limits::DEFAULT.upload_bytes_per_second, value_name = "BYTES")]
+    #[arg(help_heading = "Rates", long, env = "COURANT_MIN_UPLOAD_RATE", default_value_t = Limits::DEFAULT.upload_bytes_per_second, value_name = "BYTES")]
     pub min_upload_rate: u64,
 
     /// How long a WebSocket may stay without a token
-    #[arg(long, env = "COURANT_AUTH_TIMEOUT", default_value_t = Times::DEFAULT.auth.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_AUTH_TIMEOUT", default_value_t = Times::DEFAULT.auth.into(), value_name = "TIME")]
     pub auth_timeout: humantime::Duration,
 
     /// How long a client that polls counts as connected after an answer, until its next poll
-    #[arg(long, env = "COURANT_POLL_TIMEOUT", default_value_t = Times::DEFAULT.poll_overdue.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_POLL_TIMEOUT", default_value_t = Times::DEFAULT.poll_overdue.into(), value_name = "TIME")]
     pub poll_timeout: humantime::Duration,
 
     /// How long a device that is gone is still shown as connected, so that a page reload does not flicker
-    #[arg(long, env = "COURANT_PRESENCE_GRACE", default_value_t = Times::DEFAULT.presence_grace.into(), value_name = "TIME")]
+    #[arg(help_heading = "Times", long, env = "COURANT_PRESENCE_GRACE", default_value_t = Times::DEFAULT.presence_grace.into(), value_name = "TIME")]
     pub presence_grace: humantime::Duration,
 
     /// Time to serve on after a signal to stop while /readyz answers 503, so that load balancers stop sending requests first;
     /// Ctrl-C skips it [default: 5s]
-    #[arg(long, env = "COURANT_LAME_DUCK", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Start and stop", long, env = "COURANT_LAME_DUCK", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub lame_duck: Option<Duration>,
 
     /// Time after that for all connections of browsers to end
-    #[arg(long = "drain", env = "COURANT_DRAIN", default_value_t = Times::DEFAULT.drain.into(), value_name = "TIME")]
+    #[arg(help_heading = "Start and stop", long = "drain", env = "COURANT_DRAIN", default_value_t = Times::DEFAULT.drain.into(), value_name = "TIME")]
     pub drain_within: humantime::Duration,
 }
 

@@ -10,7 +10,7 @@ use clap::Parser;
 use courant_auth::{Issuer, Role, Secret, Signer, Trust, Verifier};
 use courant_bridge::{Config, Flags, Limits};
 use courant_monitoring::{MonitoringFlags, TelemetryFlags};
-use courant_runtime::command_line::{self, CheckFlag, Problems};
+use courant_runtime::command_line::{self, ConfigFlags, Problems};
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 use courant_tls::{ClientFiles, ServerFlags};
 
@@ -19,29 +19,55 @@ use courant_tls::{ClientFiles, ServerFlags};
 #[command(version)]
 struct Args {
     /// Address and port to listen on for browsers.
-    #[arg(long, visible_alias = "http", env = "COURANT_HTTP", default_value = "127.0.0.1:8080")]
+    #[arg(
+        help_heading = "Addresses",
+        long,
+        visible_alias = "http",
+        env = "COURANT_HTTP",
+        default_value = "127.0.0.1:8080"
+    )]
     listen: SocketAddr,
     /// Address of the server (gRPC); of several that share a log with commas between them: when one is gone, the next is used.
-    #[arg(long, alias = "core", env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
+    #[arg(
+        help_heading = "Addresses",
+        long,
+        alias = "core",
+        env = "COURANT_SERVER",
+        default_value = "http://127.0.0.1:50051"
+    )]
     server: String,
     /// File with the secret that tokens are signed with, shared with the server.
-    #[arg(long, env = "COURANT_SECRET_FILE")]
+    #[arg(help_heading = "Sign-in", long, env = "COURANT_SECRET_FILE")]
     secret_file: PathBuf,
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]
     tls: ServerFlags,
     /// Certificates of the authorities that the server (https://…) is verified against, in PEM; default: those of this system.
-    #[arg(long, alias = "core-ca", env = "COURANT_SERVER_CA", value_name = "FILE")]
+    #[arg(help_heading = "TLS", long, alias = "core-ca", env = "COURANT_SERVER_CA", value_name = "FILE")]
     server_ca: Option<PathBuf>,
     /// Certificate chain for the server if it asks for one (mutual TLS), in PEM.
-    #[arg(long, alias = "core-cert", env = "COURANT_SERVER_CERT", value_name = "FILE", requires = "server_key")]
+    #[arg(
+        help_heading = "TLS",
+        long,
+        alias = "core-cert",
+        env = "COURANT_SERVER_CERT",
+        value_name = "FILE",
+        requires = "server_key"
+    )]
     server_cert: Option<PathBuf>,
     /// Its private key, in PEM.
-    #[arg(long, alias = "core-key", env = "COURANT_SERVER_KEY", value_name = "FILE", requires = "server_cert")]
+    #[arg(
+        help_heading = "TLS",
+        long,
+        alias = "core-key",
+        env = "COURANT_SERVER_KEY",
+        value_name = "FILE",
+        requires = "server_cert"
+    )]
     server_key: Option<PathBuf>,
     #[command(flatten)]
-    check: CheckFlag,
+    configuration: ConfigFlags,
     #[command(flatten)]
     monitoring: MonitoringFlags,
     #[command(flatten)]
@@ -49,7 +75,7 @@ struct Args {
     #[command(flatten)]
     flags: Flags,
     /// Bytes of an uploaded document.
-    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = Limits::DEFAULT.upload_bytes)]
+    #[arg(help_heading = "Documents", long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = Limits::DEFAULT.upload_bytes)]
     max_document_bytes: u64,
 }
 
@@ -63,7 +89,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args: Args = command_line::parse();
-    if args.check.check_config {
+    if args.configuration.check_config {
         return check_config(args).report(NAME);
     }
     exit_code(NAME, start(args))

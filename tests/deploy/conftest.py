@@ -34,3 +34,19 @@ def secret(tmp_path):
     file.write_text(os.urandom(32).hex())
     file.chmod(0o600)
     return file
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """With a good secret, one that others can read, one that is too short, and a text."""
+    for name, text, mode in [
+        ("secret", "s" * 64, 0o600),
+        ("open", "s" * 64, 0o644),
+        ("short", "short", 0o600),
+        ("text", "text", 0o600),
+    ]:
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/letter.txt").write_text("Dear")
+    return tmp_path

@@ -74,21 +74,6 @@ WRONG = [
 ]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    for name, text, mode in [
-        ("secret", "s" * 64, 0o600),
-        ("open", "s" * 64, 0o644),
-        ("short", "short", 0o600),
-        ("text", "text", 0o600),
-    ]:
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(mode)
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts/letter.txt").write_text("Dear")
-    return tmp_path
-
-
 def check(program, flags, folder, environment=None):
     name, *rest = program.split()
     command = [BINARIES / name, *rest, "--check-config", *flags.replace("FOLDER", str(folder)).split()]

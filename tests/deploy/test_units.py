@@ -46,7 +46,7 @@ def test_a_unit_leaves_a_program_the_time_that_it_takes(unit):
     settings = Unit(unit)
     program = settings.get("Service", "ExecStart")
     shown = subprocess.run(
-        [BINARIES / pathlib.Path(program).name, "--help"], capture_output=True, text=True, check=True
+        [BINARIES / pathlib.Path(program.split()[0]).name, "--help"], capture_output=True, text=True, check=True
     ).stdout
     drain = 0
     for flag in ("--lame-duck", "--drain-grace", "--drain ", "--grace-seconds"):

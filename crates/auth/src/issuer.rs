@@ -15,7 +15,7 @@ const MIN_REFRESH: Duration = Duration::from_secs(10);
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose tokens are accepted besides our own. Also a group of flags: each has an environment variable `COURANT_…`.
-#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[cfg_attr(feature = "flags", derive(clap::Args), command(next_help_heading = "Sign-in"))]
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     /// Public keys of another issuer of tokens: a file (JSON Web Key Set, or a key in PEM form) or the https URL of a set

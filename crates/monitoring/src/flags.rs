@@ -13,6 +13,7 @@ use crate::trace_export::{self, TraceSettings};
 
 /// Where a program shows itself to operators.
 #[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Monitoring")]
 pub struct MonitoringFlags {
     /// Address for operators alone, over plain HTTP and without a token: /metrics for Prometheus, and the probes /livez,
     /// /readyz and /startupz; default: none
@@ -32,6 +33,7 @@ impl MonitoringFlags {
 
 /// What a program that runs until it is stopped says of itself: logs, and traces. The same flags for all.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Logs and traces")]
 pub struct TelemetryFlags {
     /// How log lines look on standard error
     #[arg(long, env = "COURANT_LOG_FORMAT", value_enum, default_value_t = Format::Text)]

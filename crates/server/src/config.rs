@@ -35,176 +35,214 @@ const PIECE_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
 #[non_exhaustive]
 pub struct Config {
     /// Folder of the log and, unless --objects says otherwise, of documents and results
-    #[arg(long, env = "COURANT_DATA_DIR", default_value = "courant-data", value_name = "DIR")]
+    #[arg(
+        help_heading = "Storage",
+        long,
+        env = "COURANT_DATA_DIR",
+        default_value = "courant-data",
+        value_name = "DIR"
+    )]
     pub data_dir: PathBuf,
 
     /// Where documents and results live: a URL (s3://…, gs://…, az://…, file:///…); default: DATA_DIR/objects
-    #[arg(long, env = "COURANT_OBJECTS", value_name = "URL")]
+    #[arg(help_heading = "Storage", long, env = "COURANT_OBJECTS", value_name = "URL")]
     pub objects: Option<String>,
 
     /// File with the credentials of S3, as AWS' programs share it: aws_access_key_id and aws_secret_access_key below
     /// [default]. It is read again while the server runs; default: AWS_SHARED_CREDENTIALS_FILE, and the other variables of AWS
-    #[arg(long, env = "COURANT_OBJECTS_CREDENTIALS_FILE", value_name = "FILE", requires = "objects")]
+    #[arg(
+        help_heading = "Storage",
+        long,
+        env = "COURANT_OBJECTS_CREDENTIALS_FILE",
+        value_name = "FILE",
+        requires = "objects"
+    )]
     pub objects_credentials_file: Option<PathBuf>,
 
     /// File with the key that passwords of documents are sealed with, mode 0600, the same for all servers of one log;
     /// default: DATA_DIR/password.key, made on first start
-    #[arg(long, env = "COURANT_PASSWORD_KEY_FILE", value_name = "FILE")]
+    #[arg(help_heading = "Sign-in", long, env = "COURANT_PASSWORD_KEY_FILE", value_name = "FILE")]
     pub password_key_file: Option<PathBuf>,
 
     /// Largest document in bytes
-    #[arg(long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
+    #[arg(help_heading = "Documents", long, env = "COURANT_MAX_DOCUMENT_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
     pub max_document_bytes: u64,
 
     /// Documents over this many bytes go to the large lane by themselves
-    #[arg(long, env = "COURANT_LARGE_DOCUMENT_BYTES", default_value_t = 32 << 20, value_name = "BYTES")]
+    #[arg(help_heading = "Documents", long, env = "COURANT_LARGE_DOCUMENT_BYTES", default_value_t = 32 << 20, value_name = "BYTES")]
     pub large_document_bytes: u64,
 
     /// Documents over this many pages go to the large lane, once their pages are known
-    #[arg(long, env = "COURANT_LARGE_DOCUMENT_PAGES", default_value_t = 500, value_name = "N")]
+    #[arg(
+        help_heading = "Documents",
+        long,
+        env = "COURANT_LARGE_DOCUMENT_PAGES",
+        default_value_t = 500,
+        value_name = "N"
+    )]
     pub large_document_pages: u32,
 
     /// Largest page result or export in bytes
-    #[arg(long, env = "COURANT_MAX_ARTIFACT_BYTES", default_value_t = 256 << 20, value_name = "BYTES")]
+    #[arg(help_heading = "Documents", long, env = "COURANT_MAX_ARTIFACT_BYTES", default_value_t = 256 << 20, value_name = "BYTES")]
     pub max_artifact_bytes: u64,
 
     /// Documents, page results and exports up to this many bytes are kept in the log, where they are durable sooner; larger
     /// ones in the object store (0 to 262144)
-    #[arg(long, env = "COURANT_SMALL_FILE_BYTES", default_value_t = 64 << 10, value_name = "BYTES")]
+    #[arg(help_heading = "Log and files", long, env = "COURANT_SMALL_FILE_BYTES", default_value_t = 64 << 10, value_name = "BYTES")]
     pub small_file_bytes: usize,
 
     /// Attempts in a row without a finished page after which a job fails (1 to 100)
-    #[arg(long, env = "COURANT_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
+    #[arg(help_heading = "Jobs and leases", long, env = "COURANT_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
     pub max_attempts: u32,
 
     /// What this server is called among others on the same log; default: the host's name
-    #[arg(long, env = "COURANT_SERVER_NAME", value_name = "NAME")]
+    #[arg(help_heading = "Start and stop", long, env = "COURANT_SERVER_NAME", value_name = "NAME")]
     pub server_name: Option<String>,
 
     /// How long a job stays with a worker that is silent
-    #[arg(long, env = "COURANT_LEASE", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Jobs and leases", long, env = "COURANT_LEASE", default_value = "30s", value_parser = humantime::parse_duration)]
     pub lease: Duration,
 
     /// How long a worker may take to accept an assignment
-    #[arg(long, env = "COURANT_ACCEPT_WITHIN", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Jobs and leases", long, env = "COURANT_ACCEPT_WITHIN", default_value = "5s", value_parser = humantime::parse_duration)]
     pub accept_within: Duration,
 
     /// How long a worker may take to stop a cancelled job before the job is cancelled without it
-    #[arg(long, env = "COURANT_CANCEL_GRACE", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Jobs and leases", long, env = "COURANT_CANCEL_GRACE", default_value = "10s", value_parser = humantime::parse_duration)]
     pub cancel_grace: Duration,
 
     /// Longest first wait before a retry; doubles with each attempt, with full jitter
-    #[arg(long, env = "COURANT_RETRY_BASE", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Jobs and leases", long, env = "COURANT_RETRY_BASE", default_value = "1s", value_parser = humantime::parse_duration)]
     pub retry_base: Duration,
 
     /// Longest wait before a retry
-    #[arg(long, env = "COURANT_RETRY_MAX", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Jobs and leases", long, env = "COURANT_RETRY_MAX", default_value = "60s", value_parser = humantime::parse_duration)]
     pub retry_max: Duration,
 
     /// Silence on a watch after which a bookmark is sent
-    #[arg(long, env = "COURANT_BOOKMARK_INTERVAL", default_value = "25s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Watches", long, env = "COURANT_BOOKMARK_INTERVAL", default_value = "25s", value_parser = humantime::parse_duration)]
     pub bookmark_interval: Duration,
 
     /// Events a slow watcher may have waiting in memory before it is served from the log instead
-    #[arg(long, env = "COURANT_WATCH_BUFFER", default_value_t = 1024, value_name = "N")]
+    #[arg(help_heading = "Watches", long, env = "COURANT_WATCH_BUFFER", default_value_t = 1024, value_name = "N")]
     pub watch_buffer: usize,
 
     /// How long a stopping server waits for its workers to hand back their jobs
-    #[arg(long, env = "COURANT_DRAIN_GRACE", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Start and stop", long, env = "COURANT_DRAIN_GRACE", default_value = "5s", value_parser = humantime::parse_duration)]
     pub drain_grace: Duration,
 
     /// Calls and streams one connection may have open at once
-    #[arg(long, env = "COURANT_MAX_STREAMS", default_value_t = 4096, value_name = "N")]
+    #[arg(help_heading = "Limits", long, env = "COURANT_MAX_STREAMS", default_value_t = 4096, value_name = "N")]
     pub max_streams: u32,
 
     /// Watches, downloads, uploads and streams of workers that one user may have open at once (1 to 1000000)
-    #[arg(long, env = "COURANT_STREAMS_PER_USER", default_value_t = 2_000, value_name = "N")]
+    #[arg(help_heading = "Limits", long, env = "COURANT_STREAMS_PER_USER", default_value_t = 2_000, value_name = "N")]
     pub streams_per_user: u32,
 
     /// Streams that all users together may have open at once; those of bridges are not counted (1 to 10000000)
-    #[arg(long, env = "COURANT_MAX_USER_STREAMS", default_value_t = 20_000, value_name = "N")]
+    #[arg(help_heading = "Limits", long, env = "COURANT_MAX_USER_STREAMS", default_value_t = 20_000, value_name = "N")]
     pub max_user_streams: u32,
 
     /// Bytes of memory for documents that are arriving, of all users; who comes when they are used up waits (at least
     /// 64 MiB)
-    #[arg(long, env = "COURANT_UPLOAD_MEMORY", default_value_t = 512 << 20, value_name = "BYTES")]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_MEMORY", default_value_t = 512 << 20, value_name = "BYTES")]
     pub upload_memory: u32,
 
     /// The same for the documents of one user
-    #[arg(long, env = "COURANT_UPLOAD_MEMORY_PER_USER", default_value_t = 128 << 20, value_name = "BYTES")]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_MEMORY_PER_USER", default_value_t = 128 << 20, value_name = "BYTES")]
     pub upload_memory_per_user: u32,
 
     /// How long the sender of a document may pause before the upload is ended (at least 100ms)
-    #[arg(long, env = "COURANT_UPLOAD_IDLE", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_IDLE", default_value = "30s", value_parser = humantime::parse_duration)]
     pub upload_idle: Duration,
 
     /// Bytes per second that a document must arrive with on average, after the first minute; 0 for any
-    #[arg(long, env = "COURANT_UPLOAD_MIN_RATE", default_value_t = 4096, value_name = "BYTES")]
+    #[arg(
+        help_heading = "Uploads",
+        long,
+        env = "COURANT_UPLOAD_MIN_RATE",
+        default_value_t = 4096,
+        value_name = "BYTES"
+    )]
     pub upload_min_rate: u64,
 
     /// How long a finished job is kept, with its document, results and events: a time like 7d, or `forever` (also 0)
-    #[arg(long, env = "COURANT_RETENTION", default_value = "7d", value_name = "TIME")]
+    #[arg(help_heading = "Storage", long, env = "COURANT_RETENTION", default_value = "7d", value_name = "TIME")]
     pub retention: Retention,
 
     /// Jobs of one owner that may wait at once; 0 for any number
-    #[arg(long, env = "COURANT_QUOTA_WAITING", default_value_t = 10_000, value_name = "N")]
+    #[arg(help_heading = "Quotas", long, env = "COURANT_QUOTA_WAITING", default_value_t = 10_000, value_name = "N")]
     pub quota_waiting: u64,
 
     /// Bytes of documents one owner may submit within any 24 hours; 0 for any number
-    #[arg(long, env = "COURANT_QUOTA_BYTES_PER_DAY", default_value_t = 256 << 30, value_name = "BYTES")]
+    #[arg(help_heading = "Quotas", long, env = "COURANT_QUOTA_BYTES_PER_DAY", default_value_t = 256 << 30, value_name = "BYTES")]
     pub quota_bytes_per_day: u64,
 
     /// Jobs one owner may submit within any 60 seconds; 0 for any number
-    #[arg(long, env = "COURANT_QUOTA_SUBMITS_PER_MINUTE", default_value_t = 6_000, value_name = "N")]
+    #[arg(
+        help_heading = "Quotas",
+        long,
+        env = "COURANT_QUOTA_SUBMITS_PER_MINUTE",
+        default_value_t = 6_000,
+        value_name = "N"
+    )]
     pub quota_submits_per_minute: u64,
 
     /// Unfinished uploads of one owner at once (1 to 10000)
-    #[arg(long, env = "COURANT_UPLOADS_PER_USER", default_value_t = 100, value_name = "N")]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOADS_PER_USER", default_value_t = 100, value_name = "N")]
     pub uploads_per_user: usize,
 
     /// Bytes that the unfinished uploads of one owner may come to, by the sizes they were begun with; 0 for any number
-    #[arg(long, env = "COURANT_UPLOAD_BYTES_PER_USER", default_value_t = 8 << 30, value_name = "BYTES")]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_BYTES_PER_USER", default_value_t = 8 << 30, value_name = "BYTES")]
     pub upload_bytes_per_user: u64,
 
     /// How long an unfinished upload is kept after its last piece came (1m to 30d)
-    #[arg(long, env = "COURANT_UPLOAD_RETENTION", default_value = "24h", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_RETENTION", default_value = "24h", value_parser = humantime::parse_duration)]
     pub upload_retention: Duration,
 
     /// Bytes of an upload that are stored as one piece; so many are in memory for each upload (65536 to 67108864)
-    #[arg(long, env = "COURANT_UPLOAD_PIECE_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_PIECE_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]
     pub upload_piece_bytes: usize,
 
     /// Pieces of one upload; an upload in smaller pieces than that needs is refused (1 to 100000)
-    #[arg(long, env = "COURANT_UPLOAD_PIECES", default_value_t = 10_000, value_name = "N")]
+    #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_PIECES", default_value_t = 10_000, value_name = "N")]
     pub upload_pieces: usize,
 
     /// How often the premium lane is served, against the other lanes, while all have jobs waiting (1 to 1000)
-    #[arg(long, env = "COURANT_PREMIUM_WEIGHT", default_value_t = 6, value_name = "N")]
+    #[arg(help_heading = "Fairness", long, env = "COURANT_PREMIUM_WEIGHT", default_value_t = 6, value_name = "N")]
     pub premium_weight: u32,
 
     /// How often the normal lane is served, against the other lanes (1 to 1000)
-    #[arg(long, env = "COURANT_NORMAL_WEIGHT", default_value_t = 3, value_name = "N")]
+    #[arg(help_heading = "Fairness", long, env = "COURANT_NORMAL_WEIGHT", default_value_t = 3, value_name = "N")]
     pub normal_weight: u32,
 
     /// How often the large lane is served, against the other lanes (1 to 1000)
-    #[arg(long, env = "COURANT_LARGE_WEIGHT", default_value_t = 1, value_name = "N")]
+    #[arg(help_heading = "Fairness", long, env = "COURANT_LARGE_WEIGHT", default_value_t = 1, value_name = "N")]
     pub large_weight: u32,
 
     /// How much of the slots for a kind of jobs one owner may have while another owner waits for them, and at least one
     /// slot fewer than all (above 0; 1: all of them)
-    #[arg(long, env = "COURANT_OWNER_SHARE", default_value_t = 0.75, value_name = "SHARE")]
+    #[arg(help_heading = "Fairness", long, env = "COURANT_OWNER_SHARE", default_value_t = 0.75, value_name = "SHARE")]
     pub owner_share: f64,
 
     /// Jobs of one kind that an owner may have running at any time, also while nobody else waits (0: no limit)
-    #[arg(long, env = "COURANT_OWNER_RUNNING", default_value_t = 0, value_name = "N")]
+    #[arg(help_heading = "Fairness", long, env = "COURANT_OWNER_RUNNING", default_value_t = 0, value_name = "N")]
     pub owner_running: u32,
 
     /// Waiting jobs of one watch over many jobs whose positions are sent as they change, those that are next (0 to 10000)
-    #[arg(long, alias = "watch-places", env = "COURANT_WATCH_POSITIONS", default_value_t = 1000, value_name = "N")]
+    #[arg(
+        help_heading = "Watches",
+        long,
+        alias = "watch-places",
+        env = "COURANT_WATCH_POSITIONS",
+        default_value_t = 1000,
+        value_name = "N"
+    )]
     pub watch_positions: usize,
 
     /// How long a notification is kept, read or not
     #[arg(
+        help_heading = "Notifications",
         long,
         alias = "notice-retention",
         env = "COURANT_NOTIFICATION_RETENTION",
@@ -215,6 +253,7 @@ pub struct Config {
 
     /// Notifications kept of one user; over it the oldest go (1 to 10000)
     #[arg(
+        help_heading = "Notifications",
         long,
         alias = "notices-per-user",
         env = "COURANT_NOTIFICATIONS_PER_USER",
@@ -228,7 +267,7 @@ pub struct Config {
     pub shares: ShareLimits,
 
     /// Space on the disk of the log in bytes that is kept so that jobs can be cancelled and end when it is full (0: none)
-    #[arg(long, env = "COURANT_LOG_RESERVE", default_value_t = 4 << 20, value_name = "BYTES")]
+    #[arg(help_heading = "Log and files", long, env = "COURANT_LOG_RESERVE", default_value_t = 4 << 20, value_name = "BYTES")]
     pub log_reserve: u64,
 
     /// Connections to the gRPC port
@@ -248,7 +287,7 @@ pub struct Config {
     pub audit: AuditConfig,
 
     /// Open a log that has lost its end, and report a gap to every watcher
-    #[arg(long, env = "COURANT_ACCEPT_LOG_LOSS")]
+    #[arg(help_heading = "Log and files", long, env = "COURANT_ACCEPT_LOG_LOSS")]
     pub accept_log_loss: bool,
 }
 

@@ -14,7 +14,7 @@ use courant_auth::{Secret, Trust, Verifier};
 #[cfg(feature = "nats")]
 use courant_joblog::log::ReadError;
 use courant_monitoring::{Monitor, MonitoringFlags, TelemetryFlags};
-use courant_runtime::command_line::{self, CheckFlag, Problems};
+use courant_runtime::command_line::{self, ConfigFlags, Problems};
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 #[cfg(feature = "nats")]
 use courant_server::StartError;
@@ -30,27 +30,33 @@ use courant_tls::{ServerFlags, ServerTls};
 #[command(version)]
 struct Flags {
     /// Address for gRPC
-    #[arg(long, env = "COURANT_GRPC", default_value = "127.0.0.1:50051", value_name = "ADDR")]
+    #[arg(
+        help_heading = "Addresses",
+        long,
+        env = "COURANT_GRPC",
+        default_value = "127.0.0.1:50051",
+        value_name = "ADDR"
+    )]
     grpc: SocketAddr,
     /// File with the secret of HS256 tokens, mode 0600; default: DATA_DIR/secret, made on first start
-    #[arg(long, env = "COURANT_SECRET_FILE", value_name = "FILE")]
+    #[arg(help_heading = "Sign-in", long, env = "COURANT_SECRET_FILE", value_name = "FILE")]
     secret_file: Option<PathBuf>,
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]
     tls: ServerFlags,
     /// Let in only clients that show a certificate of this authority (mutual TLS), in PEM
-    #[arg(long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    #[arg(help_heading = "TLS", long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
     /// How long the server goes on serving after SIGTERM while it reports not ready, so that load balancers turn away first
-    #[arg(long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Start and stop", long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     lame_duck: Duration,
     /// Address on which KEDA asks how many workers are needed (its external scaler API), without tokens; TLS as for gRPC [default:
     /// none]
-    #[arg(long, env = "COURANT_SCALER_ADDR", value_name = "ADDR:PORT")]
+    #[arg(help_heading = "Addresses", long, env = "COURANT_SCALER_ADDR", value_name = "ADDR:PORT")]
     scaler_addr: Option<SocketAddr>,
     #[command(flatten)]
-    check: CheckFlag,
+    configuration: ConfigFlags,
     #[command(flatten)]
     monitoring: MonitoringFlags,
     #[command(flatten)]
@@ -74,7 +80,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     data_dir::keep_private();
     let flags: Flags = command_line::parse();
-    if flags.check.check_config {
+    if flags.configuration.check_config {
         return check_config(&flags).report(NAME);
     }
     exit_code(NAME, start(flags))
@@ -119,15 +125,15 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
     let addresses = Addresses { grpc: flags.grpc, scaler: flags.scaler_addr };
     #[cfg(feature = "nats")]
     if flags.nats.is_set() {
+        if let Some(chain) = flags.nats.certificate().map(Path::to_owned) {
+            monitor.add_certificate("to_nats", move || courant_tls::file_expiry(&chain));
+        }
         let _lock = data_dir::lock(&flags.config.data_dir)?;
         let server = tokio::select! {
             server = open_on_nats(&flags.nats, flags.config, verifier) => server?,
             () = shutdown.draining() => return Ok(()),
         };
         return serve(server.with_monitor(monitor), addresses, tls, flags.lame_duck, shutdown).await;
-        if let Some(chain) = flags.nats.certificate().map(Path::to_owned) {
-            monitor.add_certificate("to_nats", move || courant_tls::file_expiry(&chain));
-        }
     }
     let server = Server::open(flags.config, verifier).await?.with_monitor(monitor);
     serve(server, addresses, tls, flags.lame_duck, shutdown).await

@@ -17,6 +17,7 @@ const REACHED: &str = "log.reached";
 
 /// Where the log is, when it is not in the data folder.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Log on NATS")]
 pub struct NatsFlags {
     /// NATS servers whose JetStream keeps the log, instead of the data folder: nats://HOST:PORT, or tls://HOST:PORT to
     /// demand TLS. One of a cluster will do; the others are learnt from it
@@ -36,6 +37,7 @@ pub struct NatsFlags {
 
 /// How NATS is reached, and which stream the log is.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Log on NATS")]
 pub struct NatsSettings {
     /// Name of the stream, and the first token of its subjects; several Courants on one NATS account need different ones
     #[arg(long, env = "COURANT_LOG_STREAM", value_name = "NAME", default_value = "courant")]
@@ -111,13 +113,13 @@ impl NatsFlags {
         !self.log.is_empty()
     }
 
-    /// Reads the files with secrets, and gives the other files that are named, each with its flag. Nothing where the log is not on
-    /// NATS.
     /// The chain to show to NATS servers, if there is one.
     pub fn certificate(&self) -> Option<&Path> {
         self.settings.log_tls_cert.as_deref().filter(|_| self.is_set())
     }
 
+    /// Reads the files with secrets, and gives the other files that are named, each with its flag. Nothing where the log is not on
+    /// NATS.
     pub fn check(&self) -> Result<Vec<(&'static str, PathBuf)>, NatsError> {
         if !self.is_set() {
             return Ok(Vec::new());

@@ -15,7 +15,7 @@ use crate::provider;
 use crate::server::ServerTls;
 
 /// TLS of whoever connects to the server. Also a group of flags: each has an environment variable `COURANT_…`.
-#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[cfg_attr(feature = "flags", derive(clap::Args), command(next_help_heading = "TLS"))]
 #[derive(Clone, Debug, Default)]
 pub struct ClientFlags {
     /// Whose certificates to believe the server (https://…), in PEM; default: the authorities of this system

@@ -12,7 +12,7 @@ const MAX_CONNECTIONS: usize = 10_000;
 const MAX_CONNECTIONS_PER_ADDRESS: usize = 1_000;
 
 /// What connections to a gRPC server may take. Also a group of flags: each has an environment variable `COURANT_…`.
-#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[cfg_attr(feature = "flags", derive(clap::Args), command(next_help_heading = "Connections over gRPC"))]
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     /// gRPC connections at once; over it new ones are closed. At most half of the open files that the process may have

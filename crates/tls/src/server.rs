@@ -30,7 +30,7 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// TLS of whoever listens. Also a group of flags: each has an environment variable `COURANT_…`.
-#[cfg_attr(feature = "flags", derive(clap::Args))]
+#[cfg_attr(feature = "flags", derive(clap::Args), command(next_help_heading = "TLS"))]
 #[derive(Clone, Debug)]
 pub struct ServerFlags {
     /// Certificate chain to show, in PEM; without it, TLS is not spoken. Read again when it changes

@@ -92,14 +92,12 @@ pub enum OperatorCommand {
 
 /// How to reach the service, and as whom.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Connection")]
 pub struct Connection {
     /// The gRPC address, with https:// for TLS, or those of several servers with commas between them; default: that of the
     /// `courant up` on the data folder
     #[arg(long, env = "COURANT_SERVER", value_name = "ADDR:PORT")]
     pub server: Option<String>,
-
-    #[command(flatten)]
-    pub tls: courant_tls::ClientFlags,
 
     /// The token; default: one made from the secret in the data folder
     #[arg(long, env = "COURANT_TOKEN", hide_env_values = true, value_name = "JWT")]
@@ -112,9 +110,13 @@ pub struct Connection {
     /// The user to act as when the token is made here; default: the login name
     #[arg(long, env = "COURANT_USER", value_name = "NAME")]
     pub user: Option<String>,
+
+    #[command(flatten)]
+    pub tls: courant_tls::ClientFlags,
 }
 
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Following")]
 pub struct Following {
     /// How long to try to reach a service that does not answer before giving up
     #[arg(long, env = "COURANT_GIVE_UP_AFTER", default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -343,12 +345,12 @@ pub struct Act {
 
 #[derive(Args)]
 pub struct Retry {
-    #[command(flatten)]
-    pub act: Act,
-
     /// A file with the password of the documents, which is not kept from one try to the next; `-` for standard input
     #[arg(long, env = "COURANT_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub act: Act,
 }
 
 #[derive(Args)]

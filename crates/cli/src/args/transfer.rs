@@ -17,9 +17,6 @@ pub struct Migrate {
     #[arg(long, env = "COURANT_LOG_URL", value_name = "URL,…", value_delimiter = ',', value_parser = server_url, required = true)]
     pub log: Vec<String>,
 
-    #[command(flatten)]
-    pub nats: NatsSettings,
-
     /// Where the servers on NATS will have documents and results (s3://…, gs://…, az://…, file:///…): they are copied there
     /// from DATA_DIR/objects. Default: they stay where they are
     #[arg(long, env = "COURANT_OBJECTS", value_name = "URL")]
@@ -36,6 +33,9 @@ pub struct Migrate {
     /// Print what was done as one JSON object
     #[arg(long, env = "COURANT_JSON")]
     pub json: bool,
+
+    #[command(flatten)]
+    pub nats: NatsSettings,
 }
 
 #[derive(Args)]
@@ -49,10 +49,6 @@ pub struct Backup {
     #[arg(long, env = "COURANT_LOG_URL", value_name = "URL,…", value_delimiter = ',', value_parser = server_url)]
     pub log: Vec<String>,
 
-    #[cfg(feature = "nats")]
-    #[command(flatten)]
-    pub nats: NatsSettings,
-
     /// Where documents and results are, if not in DATA_DIR/objects. Of a folder (file:///…) they are copied; of another store
     /// they are not
     #[arg(long, env = "COURANT_OBJECTS", value_name = "URL")]
@@ -65,6 +61,10 @@ pub struct Backup {
     /// Print what was copied as one JSON object
     #[arg(long, env = "COURANT_JSON")]
     pub json: bool,
+
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub nats: NatsSettings,
 }
 
 #[cfg(feature = "nats")]

@@ -32,7 +32,7 @@ const PART_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
 /// Runs until it has been stopped, or until a part ends by itself.
 pub fn run(args: Up) -> Result<ExitCode, Failure> {
-    if args.check.check_config {
+    if args.configuration.check_config {
         return Ok(check::check_config(&args)?.report("courant"));
     }
     args.telemetry.clone().run(("courant", env!("CARGO_PKG_VERSION")), async |shutdown| run_parts(args, shutdown).await)

@@ -12,7 +12,7 @@ use courant_auth::{Role, Secret, Signer};
 use courant_monitoring::{Monitor, MonitoringFlags, TelemetryFlags};
 use courant_pdf::corpus::{CorpusOptions, End};
 use courant_pdf::{ChildCommand, PdfConfig, PdfOptions, PdfWorker};
-use courant_runtime::command_line::{self, CheckFlag, Problems};
+use courant_runtime::command_line::{self, ConfigFlags, Problems};
 use courant_runtime::supervisor::Supervisor;
 use courant_runtime::{Shutdown, exit_code, listen, notify_ready};
 use courant_tls::ClientFlags;
@@ -72,26 +72,26 @@ struct Corpus {
 #[derive(Args)]
 struct Options {
     /// The server's gRPC address; of several that share a log with commas between them: when one is gone, the next is used.
-    #[arg(long, env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
+    #[arg(help_heading = "Addresses", long, env = "COURANT_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
     #[command(flatten)]
     tls: ClientFlags,
     #[command(flatten)]
     access: Access,
     /// A name of its own among all workers, the same after a restart. Default: the host's name.
-    #[arg(long, env = "COURANT_WORKER_ID")]
+    #[arg(help_heading = "Workers", long, env = "COURANT_WORKER_ID")]
     worker_id: Option<String>,
     /// How many documents to process at once.
-    #[arg(long, env = "COURANT_SLOTS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(help_heading = "Workers", long, env = "COURANT_SLOTS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
     slots: u32,
     /// How long running jobs may go on after a stop was asked for, in seconds; then they are handed back.
-    #[arg(long, env = "COURANT_GRACE_SECONDS", default_value_t = 15)]
+    #[arg(help_heading = "Workers", long, env = "COURANT_GRACE_SECONDS", default_value_t = 15)]
     grace_seconds: u64,
     /// Address on which to answer `grpc.health.v1` probes: serving while jobs can come. Default: none.
-    #[arg(long, env = "COURANT_HEALTH_ADDR", value_name = "ADDR:PORT")]
+    #[arg(help_heading = "Addresses", long, env = "COURANT_HEALTH_ADDR", value_name = "ADDR:PORT")]
     health_addr: Option<SocketAddr>,
     #[command(flatten)]
-    check: CheckFlag,
+    configuration: ConfigFlags,
     #[command(flatten)]
     monitoring: MonitoringFlags,
     #[command(flatten)]
@@ -102,6 +102,7 @@ struct Options {
 
 /// Where the token comes from: exactly one of these.
 #[derive(Args)]
+#[command(next_help_heading = "Sign-in")]
 #[group(required = true, multiple = false)]
 struct Access {
     /// A token with the role `worker`. Visible to others on this machine when given as a flag; prefer the environment.
@@ -132,7 +133,7 @@ fn main() -> ExitCode {
     if let Some(Command::Bare { document }) = &cli.command {
         return exit_code(NAME, courant_pdf::corpus::bare::read(document));
     }
-    if cli.options.check.check_config {
+    if cli.options.configuration.check_config {
         return check_config(&cli.options).report(NAME);
     }
     exit_code(NAME, start(cli.options))
@@ -216,10 +217,10 @@ async fn work(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let monitor = Monitor::new(NAME, env!("CARGO_PKG_VERSION"));
     handler.register(&monitor);
     config.metrics.register(&monitor);
-    let _monitoring = options.monitoring.serve(&monitor).await?;
     if let Some(tls) = config.tls.clone() {
         monitor.add_certificate("to_server", move || tls.expiry());
     }
+    let _monitoring = options.monitoring.serve(&monitor).await?;
     background.keep("status", courant_worker::follow_status(config.status.clone(), monitor.clone()));
     if let Some(address) = options.health_addr {
         let listener = listen("health-addr", address).await?;

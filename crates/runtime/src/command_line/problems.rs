@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// The exit code of a program whose configuration is wrong, the same that wrong flags have.
-const WRONG: u8 = 2;
+pub(super) const WRONG: u8 = 2;
 
 /// What is wrong with a configuration, each with the flag it is about.
 #[derive(Debug, Default)]

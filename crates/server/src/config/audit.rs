@@ -9,6 +9,7 @@ const NAME: &str = "audit.jsonl";
 
 /// Where the audit log is, and how much of it is kept.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Audit log")]
 pub struct AuditConfig {
     /// File of the audit log, one line of JSON for each event; older files have .1, .2, … behind its name. Default:
     /// DATA_DIR/audit.jsonl

@@ -4,6 +4,7 @@ use clap::Args;
 
 /// How much the server keeps of who is connected.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Presence")]
 pub struct PresenceConfig {
     /// Devices of one user that are kept for each bridge, and shown in all; surplus ones are left out (1 to 1000)
     #[arg(long, env = "COURANT_PRESENCE_DEVICES_PER_USER", default_value_t = 100, value_name = "N")]

@@ -12,6 +12,7 @@ const KNOWN: &str = "https://fcm.googleapis.com,https://*.push.services.mozilla.
 
 /// How notifications reach browsers in which no page is open.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Web Push")]
 pub struct PushConfig {
     /// Turns Web Push on: whom push services may ask about this service (mailto:… or https://…). Notices then leave this
     /// machine, sealed for the browser that reads them

@@ -4,6 +4,7 @@ use clap::Args;
 
 /// How much of what all users share one user and all together may have.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits")]
 pub struct ShareLimits {
     /// Lists of jobs that one user may have computed at once; more wait for their turn (1 to 10000)
     #[arg(long, env = "COURANT_LISTS_PER_USER", default_value_t = 2, value_name = "N")]
