@@ -241,14 +241,55 @@ def test_the_programs_take_the_configuration_that_they_are_given(rendered, tmp_p
         assert done.returncode == 0, done.stderr
 
 
+def with_component(component, folder):
+    """The objects of an overlay of one's own, by name."""
+    shutil.copytree(MANIFESTS, folder / "kubernetes")
+    overlay = folder / "kubernetes/overlays/mine"
+    overlay.mkdir()
+    text = f"namespace: courant\nresources: [../single-node]\ncomponents: [../../components/{component}]\n"
+    (overlay / "kustomization.yaml").write_text(text)
+    return {named(thing): thing for thing in render(overlay)}
+
+
+def test_traces_go_to_a_collector_and_nowhere_else(tmp_path):
+    things = with_component("otlp", tmp_path)
+    policy = things["NetworkPolicy otlp"]
+    assert policy["metadata"]["namespace"] == "courant"
+    for version in (OLDEST, NEWEST):
+        kubernetes_validate.validate(policy, version, strict=True)
+    (rule,) = policy["spec"]["egress"]
+    (where,), (port,) = rule["to"], rule["ports"]
+    namespace = where["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    sent = [container for _, container in ours(things.values())]
+    assert len(sent) == 3
+    for container in sent:
+        (endpoint,) = [one["value"] for one in container["env"] if one["name"] == "COURANT_OTLP_ENDPOINT"]
+        assert re.fullmatch(rf"http://\S+\.{namespace}\.svc:{port['port']}", endpoint), endpoint
+
+
+def test_programs_take_the_files_of_their_config_maps(tmp_path):
+    things = with_component("config-file", tmp_path)
+    maps = {thing["metadata"]["name"]: thing for thing in things.values() if thing["kind"] == "ConfigMap"}
+    assert len(maps) == 3
+    for workload, container in ours(things.values()):
+        (volume,) = [one for one in pod(workload)["volumes"] if one["name"] == "config"]
+        (mount,) = [one for one in container["volumeMounts"] if one["name"] == "config"]
+        (file,) = [one["value"] for one in container["env"] if one["name"] == "COURANT_CONFIG"]
+        data = maps[volume["configMap"]["name"]]["data"]
+        assert file.startswith(mount["mountPath"] + "/")
+        written = tmp_path / file.rsplit("/", 1)[1]
+        written.write_text(data[written.name])
+        (tmp_path / "secret").write_text("0123456789abcdef" * 4)
+        (tmp_path / "secret").chmod(0o600)
+        (program,) = container["command"]
+        flags = ["--config", written, "--secret-file", tmp_path / "secret", "--check-config"]
+        done = subprocess.run([BINARIES / program, *flags], capture_output=True, text=True, env=clean_environment())
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("component", ["seccomp", "prometheus-operator"])
 def test_components_can_be_added_to_an_overlay(component, tmp_path):
-    shutil.copytree(MANIFESTS, tmp_path / "kubernetes")
-    overlay = tmp_path / "kubernetes/overlays/mine"
-    overlay.mkdir()
-    text = f"resources: [../single-node]\ncomponents: [../../components/{component}]\n"
-    (overlay / "kustomization.yaml").write_text(text)
-    kinds = {named(thing): thing for thing in render(overlay)}
+    kinds = with_component(component, tmp_path)
     if component == "seccomp":
         profile = pod(kinds["Deployment courant-worker"])["securityContext"]["seccompProfile"]
         assert profile == {"type": "Localhost", "localhostProfile": "profiles/courant-worker.json"}
