@@ -13,6 +13,7 @@ from test_check_config import BRIDGE, SERVER, UP, WORKER, check
 EXAMPLES = {SERVER: "server", BRIDGE: "bridge", WORKER: "pdf-worker", UP: "up"}
 # What a program cannot do without, as keys.
 NEEDED = {SERVER: "", BRIDGE: 'secret-file = "FOLDER/secret"\n', WORKER: 'token = "x"\n', UP: ""}
+SECTION = re.compile(r"^([A-Z][^\n]*):\n((?:  .*\n|\n)+)", re.MULTILINE)
 KEY = re.compile(r"^#([a-z0-9-]+) = (.*)$", re.MULTILINE)
 
 # Program, what the file says, and what is said of it. Each is found at its line, and by the flag's name.
@@ -71,6 +72,14 @@ def test_all_that_is_wrong_in_the_file_is_said_at_once(folder):
     assert len(lines) == 3 and all(
         line.startswith(f"courant-server: {folder}/p.toml:{number}: ") for number, line in enumerate(lines, 1)
     ), done.stderr
+
+
+def test_the_document_shows_what_is_said(folder):
+    page = (ROOT / "docs/configuration.md").read_text()
+    (written,) = re.findall(r"printf '(.*)' >wrong.toml", page)
+    (folder / "wrong.toml").write_text(written.replace("\\n", "\n"))
+    (said,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert check(SERVER, "--config wrong.toml", folder).stderr == said
 
 
 def test_a_file_that_is_not_there_or_no_text_is_named(folder):
@@ -174,16 +183,29 @@ def test_the_document_has_every_key_with_its_programs_and_default(generated):
 @pytest.mark.parametrize("program", list(EXAMPLES))
 def test_help_is_by_subject_and_the_short_one_is_short(program):
     long, short = shown(program, "--help"), shown(program, "-h")
-    sections = dict(re.findall(r"^([A-Z][^\n]*):\n((?:  .*\n|\n)+)", long, re.MULTILINE))
+    sections = dict(SECTION.findall(long))
     assert len(sections) > 7, sections.keys()
     assert set(flags(sections["Options"])) == {"help", "version"}
     assert set(flags(short)) < set(flags(long)) and len(flags(short)) <= 30, flags(short)
     assert "config" in flags(short) and "--help shows all" in short
 
 
-def test_commands_show_apart_how_they_connect():
-    submit = shown("courant submit", "--help")
-    sections = dict(re.findall(r"^([A-Z][^\n]*):\n((?:  .*\n|\n)+)", submit, re.MULTILINE))
-    assert {"Connection", "TLS", "Following", "Options"} <= set(sections)
-    assert "server" in flags(sections["Connection"]) and "ca" in flags(sections["TLS"])
-    assert "server" not in flags(sections["Options"])
+CONNECTING = ["submit", "watch", "jobs", "queue", "cancel", "retry", "result", "workers", "admin lanes", "admin verify"]
+
+
+@pytest.mark.parametrize("command", CONNECTING)
+def test_commands_show_apart_how_they_connect(command):
+    """What comes after a group of flags in the source would be in its section."""
+    text = shown(f"courant {command}", "--help")
+    sections = {name: set(flags(rows)) for name, rows in SECTION.findall(text)}
+    assert sections["Connection"] == {"server", "token", "data-dir", "user"}
+    assert sections["TLS"] == {"ca", "cert", "key"}
+    assert sections.get("Following", {"give-up-after", "min-interval"}) == {"give-up-after", "min-interval"}
+    assert "help" in sections["Options"]
+
+
+@pytest.mark.parametrize("command", ["migrate", "backup", "begin-epoch"])
+def test_commands_show_apart_where_the_log_is(command):
+    sections = {name: set(flags(rows)) for name, rows in SECTION.findall(shown(f"courant {command}", "--help"))}
+    others = {flag for flag in sections["Log on NATS"] if not flag.startswith(("log-", "allow-lossy"))}
+    assert not others and "log" in sections["Options"]

@@ -1,9 +1,11 @@
-"""The commands of `docs/deploy.md` that are marked for it are run, in order."""
+"""The commands of documents that are marked for it are run, in order."""
 
 import os
 import pathlib
 import re
 import subprocess
+
+import pytest
 
 from programs import BINARIES, PATIENCE, ROOT, clean_environment
 from test_kubernetes import KUBECTL
@@ -11,9 +13,10 @@ from test_kubernetes import KUBECTL
 BLOCK = re.compile(r"^```sh test\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_every_marked_command_works(tmp_path):
-    blocks = BLOCK.findall((ROOT / "docs/deploy.md").read_text())
-    assert len(blocks) >= 5
+@pytest.mark.parametrize(("page", "least"), [("deploy", 5), ("configuration", 2)])
+def test_every_marked_command_works(page, least, tmp_path):
+    blocks = BLOCK.findall((ROOT / f"docs/{page}.md").read_text())
+    assert len(blocks) >= least
     (tmp_path / "secret").write_text("s" * 64)
     (tmp_path / "secret").chmod(0o600)
     # kubectl does not follow links out of the folder.

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import BIN, ROOT, clean_environment
 
-PAGES = ["runbook", "security", "upgrading", "capacity", "tls-and-identity"]
+PAGES = ["runbook", "security", "upgrading", "capacity", "tls-and-identity", "configuration"]
 PROGRAMS = ["courant-server", "courant-bridge", "courant-pdf-worker"]
 COMMANDS = ["up", "submit", "watch", "jobs", "queue", "token", "workers", "drain", "migrate", "backup", "begin-epoch", "delete"]
 # Of other programs.
