@@ -265,3 +265,16 @@ async fn with_the_cookie_a_change_must_come_from_a_page_of_ours() {
     assert_eq!(with("https://evil.example").await.unwrap().status(), StatusCode::FORBIDDEN);
     assert_eq!(with(&stage.url("")).await.unwrap().status(), StatusCode::CREATED);
 }
+
+#[tokio::test]
+async fn while_the_server_is_away_an_upload_is_locked_and_not_lost() {
+    let stage = Stage::with(|config| config.times.server_wait = std::time::Duration::ZERO).await;
+    stage.server.go_away();
+    stage.ready(503).await;
+    let (status, headers) = head(&stage, "/v1/uploads/U?fbclid=x").await;
+    assert_eq!((status, header(&headers, "tus-resumable")), (StatusCode::LOCKED, "1.0.0"));
+    let by_post = request(&stage, "POST", "/v1/uploads/U").header("x-http-method-override", "HEAD").send().await;
+    assert_eq!(by_post.unwrap().status(), StatusCode::LOCKED);
+    // Others are told as everywhere: what they sent is not stored.
+    assert_eq!(request(&stage, "DELETE", "/v1/uploads/U").send().await.unwrap().status(), 503);
+}

@@ -1,5 +1,7 @@
 //! What requests say in their headers.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use courant_proto::v1::{self, ErrorReason};
@@ -46,16 +48,26 @@ pub fn submission(headers: &HeaderMap, most: u64) -> Result<v1::SubmitJobHeader,
     if headers.contains_key("upload-defer-length") {
         return Err(ApiError::field("Upload-Defer-Length", "is not known here; send Upload-Length"));
     }
-    let length = number(headers, "Upload-Length")?.filter(|length| *length > 0);
+    if headers.contains_key("upload-concat") {
+        return Err(ApiError::field("Upload-Concat", "is not known here; send the document as one upload"));
+    }
+    let length = number(headers, "Upload-Length")?;
     let length = length.ok_or_else(|| ApiError::field("Upload-Length", "must be the size of the document"))?;
+    if length == 0 {
+        let message = "the document is empty; there is nothing to process";
+        return Err(ApiError::new(Code::Server(ErrorReason::DocumentEmpty), message));
+    }
     if length.unsigned_abs() > most {
         let message = format!("a document may have at most {most} bytes here");
         return Err(ApiError::new(Code::Server(ErrorReason::DocumentTooLarge), message));
     }
-    let mut header = v1::SubmitJobHeader::default();
+    let (mut header, mut seen) = (v1::SubmitJobHeader::default(), HashSet::new());
     for pair in text(headers, "upload-metadata")?.unwrap_or_default().split(',').map(str::trim) {
         let (name, value) = pair.split_once(' ').unwrap_or((pair, ""));
         if !name.is_empty() {
+            if !seen.insert(name) {
+                return Err(ApiError::field("Upload-Metadata", "must have no name twice"));
+            }
             field(&mut header, name, value.trim())?;
         }
     }
@@ -131,6 +143,7 @@ mod tests {
             ("filename /w==", "Upload-Metadata"),
             ("labels YQ==", "labels"),
             ("documentBytes MTM=", "documentBytes"),
+            ("filename YQ==,lane cHJlbWl1bQ==,filename Yg==", "Upload-Metadata"),
         ] {
             assert_eq!(read(bad).unwrap_err().fields[0].0, field, "{bad}");
         }
@@ -139,11 +152,13 @@ mod tests {
     #[test]
     fn a_length_is_needed_and_may_not_be_too_much() {
         let length = |pairs: &[(&'static str, &str)]| submission(&headers(pairs), 100).unwrap_err().code.name();
-        for bad in ["", "-1", "+5", "1e3", "0", "99999999999999999999"] {
+        for bad in ["", "-1", "+5", "1e3", "99999999999999999999"] {
             assert_eq!(length(&[("upload-length", bad)]), "INVALID_FIELD", "{bad}");
         }
         assert_eq!(length(&[]), "INVALID_FIELD");
+        assert_eq!(length(&[("upload-length", "0")]), "DOCUMENT_EMPTY");
         assert_eq!(length(&[("upload-defer-length", "1")]), "INVALID_FIELD");
+        assert_eq!(length(&[("upload-length", "5"), ("upload-concat", "partial")]), "INVALID_FIELD");
         assert_eq!(length(&[("upload-length", "101")]), "DOCUMENT_TOO_LARGE");
     }
 }

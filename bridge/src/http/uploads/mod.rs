@@ -12,7 +12,7 @@ use axum::extract::{Path, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use courant_proto::v1;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use self::body::UploadBody;
@@ -36,6 +36,8 @@ pub async fn tus(State(app): State<Arc<App>>, request: Request, next: Next) -> R
         return next.run(request).await;
     }
     let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let asks_for_offset = request.method() == Method::HEAD
+        || method_override(request.headers()).is_some_and(|method| method.eq_ignore_ascii_case("HEAD"));
     let mut response = if request.method() == Method::OPTIONS && !is_preflight {
         let most = HeaderValue::from(app.config.limits.upload_bytes);
         let head = [("tus-version", VERSION), ("tus-extension", EXTENSIONS)];
@@ -44,6 +46,10 @@ pub async fn tus(State(app): State<Arc<App>>, request: Request, next: Next) -> R
         next.run(request).await
     };
     response.headers_mut().insert("tus-resumable", HeaderValue::from_static(VERSION));
+    if asks_for_offset && response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        // After any other error clients begin a new upload; this one says that it is there, and to ask again.
+        *response.status_mut() = StatusCode::LOCKED;
+    }
     if response.status() == StatusCode::PRECONDITION_FAILED {
         response.headers_mut().insert("tus-version", HeaderValue::from_static(VERSION));
     }
@@ -137,7 +143,12 @@ pub async fn overridden(
         Some("PATCH") => write(state, caller, path, request).await,
         Some("HEAD") => self::state(state, caller, path, request).await,
         Some("DELETE") => delete(state, caller, path, request).await,
-        _ => Err(ApiError::new(Code::MethodNotAllowed, "send PATCH, HEAD or DELETE, also as X-HTTP-Method-Override")),
+        _ => {
+            let message = "send PATCH, HEAD or DELETE, also as X-HTTP-Method-Override";
+            let mut refused = ApiError::new(Code::MethodNotAllowed, message).into_response();
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("HEAD, PATCH, DELETE, POST"));
+            Ok(refused)
+        }
     }
 }
 
@@ -145,16 +156,10 @@ fn method_override(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-http-method-override")?.to_str().ok()
 }
 
-/// Whose upload it is, where that is another user.
+/// Whose upload it is, where that is another user. Whatever else is there was put there on the way: it may not cost the upload.
 fn owner(request: &Request) -> Result<String, ApiError> {
-    let mut owner = String::new();
-    for (name, value) in query::pairs(request.uri())? {
-        match name.as_str() {
-            "owner" => owner = value,
-            _ => return Err(query::unknown(&name, "owner")),
-        }
-    }
-    Ok(owner)
+    let mut pairs = query::pairs(request.uri())?.into_iter();
+    Ok(pairs.find(|(name, _)| name == "owner").map_or_else(String::new, |(_, value)| value))
 }
 
 fn note(app: &App, caller: &Caller, status: &UploadStatus) {

@@ -15,6 +15,7 @@ mod write;
 
 use std::sync::Arc;
 
+use courant_engine::Error as Refused;
 use courant_proto::v1::upload_service_server::UploadService;
 use courant_proto::v1::{
     CreateUploadRequest, CreateUploadResponse, DeleteUploadRequest, DeleteUploadResponse, GetUploadRequest,
@@ -26,7 +27,11 @@ use self::finish::UploadState;
 use self::stored_upload::{StoredUpload, UploadKey};
 use crate::audit;
 use crate::auth::caller;
+use crate::error::Error;
 use crate::services::Services;
+
+/// Why a finished upload is not given up.
+const IS_A_JOB: &str = "its upload is finished: cancel or delete the job instead";
 
 pub struct Uploads(pub Arc<Services>);
 
@@ -75,8 +80,11 @@ impl UploadService for Uploads {
         self.0
             .run_detached(async move {
                 let _turn = key.turn(&services).await;
-                let held =
-                    stored_upload::find(&services, &key).await?.filter(|_| services.engine.get(&key.id).is_none());
+                if let Some(finished) = services.engine.get(&key.id) {
+                    let (job, state) = (key.id.clone(), finished.current.job.state);
+                    return Err(Error::from(Refused::JobState { job, state, needs: IS_A_JOB }));
+                }
+                let held = stored_upload::find(&services, &key).await?;
                 let StoredUpload { path, .. } = held.ok_or_else(|| key.not_found())?;
                 services.objects.remove_upload(&path).await
             })

@@ -115,6 +115,8 @@ async fn an_upload_in_pieces_becomes_the_job_it_was_named_after() {
         assert_eq!(again.unwrap().job.unwrap().job_id, id);
     }
     assert_eq!(get_as(&world, "alice", &id).await.unwrap().job.unwrap().job_id, id);
+    let kept = give_up(&world, "alice", &id).await.unwrap_err();
+    assert_eq!((kept.code(), reason(&kept).as_str()), (Code::FailedPrecondition, "JOB_STATE"), "it is there, as a job");
     assert_eq!(world.jobs("alice").list_jobs(ListJobsRequest::default()).await.unwrap().into_inner().jobs.len(), 1);
 }
 
