@@ -35,6 +35,10 @@ pub enum Code {
     Server(ErrorReason),
     /// Not a message of the protocol.
     BadMessage,
+    /// Not what a WebSocket client may send (RFC 6455).
+    ProtocolViolation,
+    /// Text that is not UTF-8.
+    NotUtf8,
     /// The command's `type` is not known.
     UnknownCommand,
     /// The page asking is not one of ours.
@@ -71,6 +75,8 @@ impl Code {
         match self {
             Self::Server(reason) => reason.as_str_name().trim_start_matches(PREFIX),
             Self::BadMessage => "BAD_MESSAGE",
+            Self::ProtocolViolation => "PROTOCOL_VIOLATION",
+            Self::NotUtf8 => "NOT_UTF8",
             Self::UnknownCommand => "UNKNOWN_COMMAND",
             Self::OriginForbidden => "ORIGIN_FORBIDDEN",
             Self::SubjectChanged => "SUBJECT_CHANGED",
@@ -92,7 +98,11 @@ impl Code {
     pub fn http(self) -> StatusCode {
         match self {
             Self::Server(reason) => reason_http(reason),
-            Self::BadMessage | Self::UnknownCommand | Self::SubprotocolUnknown => StatusCode::BAD_REQUEST,
+            Self::BadMessage
+            | Self::ProtocolViolation
+            | Self::NotUtf8
+            | Self::UnknownCommand
+            | Self::SubprotocolUnknown => StatusCode::BAD_REQUEST,
             Self::OriginForbidden | Self::SubjectChanged => StatusCode::FORBIDDEN,
             Self::AuthTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

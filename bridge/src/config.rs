@@ -74,7 +74,7 @@ pub struct Limits {
     pub per_user_per_second: u32,
     /// Subscriptions of one connection. More get an error.
     pub subscriptions: usize,
-    /// Bytes of a client's message. More: 4413.
+    /// Bytes of a client's message. More: 1009.
     pub message_bytes: usize,
     /// Bytes of a packed message above which it is compressed, where the format can.
     pub compress_above: usize,

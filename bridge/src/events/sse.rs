@@ -16,8 +16,8 @@ use super::session::{EventsSession, Next};
 use crate::outbox::Batch;
 use crate::wire::encode::Push;
 
-/// How long a browser waits before it connects again, in milliseconds.
-const RETRY: &[u8] = b"retry: 1000\n\n";
+/// How long a browser waits before it connects again, in milliseconds. Part of the first event: some readers take each block for one.
+const RETRY: &[u8] = b"retry: 1000\n";
 /// A keepalive that a script can see. A comment would not do: proxies may drop it, and scripts do not see it.
 const PING: &[u8] = b"event: ping\ndata: {}\n\n";
 

@@ -7,7 +7,7 @@ use courant_proto::v1::ErrorReason;
 use crate::api_error::{ApiError, Code};
 use crate::wire::message::{Closing, ServerMessage};
 
-/// Why the bridge closes a connection. 44xx: do not just come back; 45xx: come back with backoff.
+/// Why the bridge closes a connection. 10xx and 44xx: do not just come back; 45xx: come back with backoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseReason {
     pub code: u16,
@@ -39,11 +39,14 @@ impl CloseReason {
 
 fn close_code(code: Code) -> u16 {
     match code {
+        // Those of RFC 6455, section 7.4.1, for violations of it.
+        Code::ProtocolViolation => 1002,
+        Code::NotUtf8 => 1007,
+        Code::MessageTooLarge => 1009,
         Code::BadMessage | Code::UnknownCommand => 4400,
         Code::OriginForbidden | Code::SubjectChanged => 4403,
         Code::SubprotocolUnknown => 4406,
         Code::AuthTimeout => 4408,
-        Code::MessageTooLarge => 4413,
         Code::ServerUnavailable => 4504,
         Code::TooSlow => 4508,
         Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed | Code::TusVersion | Code::ContentType => 4500,

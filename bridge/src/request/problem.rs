@@ -1,7 +1,7 @@
 //! Errors over HTTP: `application/problem+json` (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
@@ -69,7 +69,6 @@ impl IntoResponse for ApiError {
         }
         match self.code {
             Code::UpgradeRequired => drop(headers.insert(UPGRADE, HeaderValue::from_static("websocket"))),
-            Code::MethodNotAllowed => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE"))),
             _ => {}
         }
         if let Some(wait) = self.retry_after {

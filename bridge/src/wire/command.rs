@@ -285,6 +285,11 @@ impl Command {
     }
 
     fn read(message: &impl Message) -> Result<Self, CommandError> {
+        if !message.is_object() {
+            // A list would be read as the fields in their order.
+            let why = "not an object; expected {\"type\":…}".to_owned();
+            return Err(CommandError::Bad { id: None, why });
+        }
         let Envelope { id, r#type } = message
             .read()
             .map_err(|error| CommandError::Bad { id: None, why: format!("{error}; expected {{\"type\":…}}") })?;
@@ -309,12 +314,19 @@ impl Command {
 
 /// A message that can be read as one thing and then as another.
 trait Message {
+    fn is_object(&self) -> bool;
+
     fn read<T: DeserializeOwned>(&self) -> Result<T, String>;
 }
 
 struct Json<'a>(&'a str);
 
 impl Message for Json<'_> {
+    /// Or nothing that can be read.
+    fn is_object(&self) -> bool {
+        !self.0.trim_start().starts_with('[')
+    }
+
     fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_str(self.0).map_err(|error| error.to_string())
     }
@@ -323,6 +335,10 @@ impl Message for Json<'_> {
 struct Unpacked(Value);
 
 impl Message for Unpacked {
+    fn is_object(&self) -> bool {
+        !self.0.is_array()
+    }
+
     fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
         T::deserialize(&self.0).map_err(|error| error.to_string())
     }

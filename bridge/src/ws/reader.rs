@@ -23,6 +23,8 @@ pub enum Inbound {
     TooLarge,
     /// Not what a WebSocket client may send.
     Broken,
+    /// A text that is not UTF-8.
+    NotUtf8,
     /// The connection is over.
     Gone,
 }
@@ -61,7 +63,7 @@ impl Reader {
         self.feed.ended = bytes.is_empty();
     }
 
-    /// The next message; none until more is fed. After [`Inbound::Broken`] and [`Inbound::TooLarge`] nothing can be understood any more.
+    /// The next message; none until more is fed. After [`Inbound::Broken`], [`Inbound::NotUtf8`] and [`Inbound::TooLarge`] nothing can be understood any more.
     pub fn next_message(&mut self) -> Option<Inbound> {
         Some(match self.context.read(&mut self.feed) {
             Ok(Message::Text(text)) => Inbound::Text(text),
@@ -75,7 +77,7 @@ impl Reader {
                 tracing::debug!(%error, "not a WebSocket message");
                 Inbound::Broken
             }
-            Err(Error::Utf8(_)) => Inbound::Broken,
+            Err(Error::Utf8(_)) => Inbound::NotUtf8,
             Err(_) => Inbound::Gone,
         })
     }
@@ -137,7 +139,7 @@ mod tests {
             reader.feed(piece);
             while let Some(inbound) = reader.next_message() {
                 answers.extend(reader.take_answer());
-                let over = matches!(inbound, Inbound::Gone | Inbound::Broken | Inbound::TooLarge);
+                let over = matches!(inbound, Inbound::Gone | Inbound::Broken | Inbound::NotUtf8 | Inbound::TooLarge);
                 found.push(inbound);
                 if over {
                     return (found, answers);

@@ -244,7 +244,8 @@ impl Session {
             Inbound::Binary(_) => {
                 self.end(ApiError::new(Code::BadMessage, "binary messages need the subprotocol courant.v1.msgpack"));
             }
-            Inbound::Broken => self.end(ApiError::new(Code::BadMessage, "not a WebSocket message of text in UTF-8")),
+            Inbound::Broken => self.end(ApiError::new(Code::ProtocolViolation, "not a WebSocket message (RFC 6455)")),
+            Inbound::NotUtf8 => self.end(ApiError::new(Code::NotUtf8, "a text message that is not UTF-8")),
             Inbound::TooLarge => {
                 let limit = self.app.config.limits.message_bytes;
                 self.record_refusal(Limit::MessageBytes);

@@ -216,6 +216,31 @@ async fn the_console_is_served_with_its_policy_and_paths_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let stage = Stage::new().await;
+    for (method, path, right) in [
+        ("DELETE", "/v1/jobs", "GET,HEAD,POST"),
+        ("PATCH", "/v1/jobs/J", "GET,HEAD,POST,DELETE"),
+        ("DELETE", "/v1/queue", "GET,HEAD"),
+        ("GET", "/v1/uploads", "POST"),
+        ("PUT", "/v1/uploads/U", "HEAD,PATCH,DELETE,POST"),
+        ("POST", "/v1/uploads/U", "HEAD,PATCH,DELETE,POST"),
+        ("PUT", "/v1/session", "GET,HEAD,POST,DELETE"),
+        ("POST", "/livez", "GET,HEAD"),
+    ] {
+        let request = Client::new().request(method.parse().unwrap(), stage.url(path)).bearer_auth(token("alice"));
+        let answer = request.send().await.unwrap();
+        let allow = answer.headers().get("allow").map(|allow| allow.to_str().unwrap().to_owned()).unwrap_or_default();
+        let sorted = |list: &str| {
+            let mut words: Vec<String> = list.split(',').map(|word| word.trim().to_owned()).collect();
+            words.sort();
+            words
+        };
+        assert_eq!((answer.status().as_u16(), sorted(&allow)), (405, sorted(right)), "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn who_dawdles_over_a_request_is_cut_off() {
     let stage = Stage::with(|config| {
         config.times.header = Duration::from_millis(50);

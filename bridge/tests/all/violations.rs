@@ -26,7 +26,7 @@ async fn after(stage: &Stage, bytes: &[u8]) -> (Vec<serde_json::Value>, u16) {
 }
 
 #[tokio::test]
-async fn what_no_client_may_send_is_closed_with_4400() {
+async fn what_no_client_may_send_is_closed_with_the_codes_of_the_rfc() {
     let stage = Stage::new().await;
     let ping = br#"{"type":"ping"}"#;
     let control_of = |length| frame(FIN | 9, &vec![b'x'; length]);
@@ -51,11 +51,12 @@ async fn what_no_client_may_send_is_closed_with_4400() {
     ];
     for (what, bytes) in bad {
         let (said, code) = after(&stage, &bytes).await;
-        assert_eq!(
-            (said.last().map(|last| last["reason"].clone()), code),
-            (Some(json!("BAD_MESSAGE")), 4400),
-            "{what}"
-        );
+        let expected = if what.contains("UTF-8") || what.contains("surrogate") || what.contains("a letter") {
+            (Some(json!("NOT_UTF8")), 1007)
+        } else {
+            (Some(json!("PROTOCOL_VIOLATION")), 1002)
+        };
+        assert_eq!((said.last().map(|last| last["reason"].clone()), code), expected, "{what}");
     }
     // Nobody else has noticed.
     assert_eq!(stage.client("bob").await.ask(json!({"id": 1, "type": "ping"})).await["type"], "pong");
@@ -63,7 +64,7 @@ async fn what_no_client_may_send_is_closed_with_4400() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_closed_with_4413_before_it_is_taken() {
+async fn what_is_too_long_is_closed_with_1009_before_it_is_taken() {
     let stage = Stage::new().await;
     let claims = |length: u64| [&[FIN | TEXT, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
     let (piece, next) = (vec![b' '; 40_000], frame(CONTINUATION, &[b' '; 40_000]));
@@ -73,7 +74,7 @@ async fn what_is_too_long_is_closed_with_4413_before_it_is_taken() {
         ("fragments that are too long together", [frame(TEXT, &piece), next].concat()),
     ] {
         let (said, code) = after(&stage, &bytes).await;
-        assert_eq!((said[0]["reason"].as_str(), code), (Some("MESSAGE_TOO_LARGE"), 4413), "{what}");
+        assert_eq!((said[0]["reason"].as_str(), code), (Some("MESSAGE_TOO_LARGE"), 1009), "{what}");
     }
 }
 

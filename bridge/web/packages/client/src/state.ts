@@ -51,7 +51,9 @@ export function closeAction(code: number): CloseAction {
   if (code === 4508) return 'at-once';
   // Not our fault and worth another try: too slow a network for `auth`, or too many at this moment.
   if (code === 4408 || code === 4429) return 'backoff';
-  return code >= 4400 && code < 4500 ? 'stop' : 'backoff';
+  // A fault of this client, by the WebSocket protocol (RFC 6455) or by ours.
+  const isOurs = code === 1002 || code === 1007 || code === 1009 || (code >= 4400 && code < 4500);
+  return isOurs ? 'stop' : 'backoff';
 }
 
 /** Full jitter: anything from 0 to the ceiling, which doubles from `firstMs` to `maxMs`. */

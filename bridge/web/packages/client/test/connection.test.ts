@@ -112,7 +112,7 @@ describe('coming back', () => {
     });
   });
 
-  it.each([4400, 4403, 4406, 4413, 4499])('stops at %i', async (code) => {
+  it.each([1002, 1007, 1009, 4400, 4403, 4406, 4499])('stops at %i', async (code) => {
     const made = await connected();
     socket().ends(code);
     expect(made.connection).toMatchObject({ status: 'failed', code });
