@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 
 from conftest import BIN, PATIENCE, ROOT, clean_environment
+from papers import Papers
 
 DEPLOY = ROOT / "deploy"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -87,19 +88,25 @@ class Program:
 
 
 class Apart:
-    """Server, bridge and worker as three programs."""
+    """Server, bridge and worker as three programs, with TLS between them."""
 
     def __init__(self, folder):
         self.data = folder / "apart"
         # With quotas and limits that a test runs into.
         quotas = ("--quota-waiting", "40")
-        self.server = Program("courant-server", "--data-dir", self.data, "--grpc", "127.0.0.1:0", *quotas)
+        papers = Papers(folder / "papers")
+        cert, key = papers.sign("server")
+        shown = ("--tls-cert", cert, "--tls-key", key)
+        self.server = Program("courant-server", "--data-dir", self.data, "--grpc", "127.0.0.1:0", *quotas, *shown)
         self.grpc = self.server.says("address=")
-        secret, server = ("--secret-file", self.data / "secret"), ("--server", f"http://{self.grpc}")
+        secret, server = ("--secret-file", self.data / "secret"), ("--server", f"https://{self.grpc}")
+        client_cert, client_key = papers.sign("client")
         limits = ("--max-connections-per-user", "2")
-        self.bridge = Program("courant-bridge", *secret, *server, "--listen", "127.0.0.1:0", *limits)
+        client = ("--server-ca", papers.ca, "--server-cert", client_cert, "--server-key", client_key)
+        self.bridge = Program("courant-bridge", *secret, *server, *client, "--listen", "127.0.0.1:0", *limits)
         self.http = self.bridge.says("listen=")
-        self.worker = Program("courant-pdf-worker", *secret, *server, "--worker-id", "apart")
+        client = ("--ca", papers.ca, "--cert", client_cert, "--key", client_key)
+        self.worker = Program("courant-pdf-worker", *secret, *server, *client, "--worker-id", "apart")
         self.programs = [self.server, self.bridge, self.worker]
 
     def token(self, user, *roles):
