@@ -86,6 +86,17 @@ build: $(DONE)/web ## Build everything, optimised
 	@tests/setup/need cargo 1.95
 	cargo build --release --workspace --bins --locked $(TEST_FEATURES)
 
+# With the stubs that its build makes from the protos. The tests use the package as others would: installed from its wheel.
+PYTHON_SOURCES := $(shell find python proto -type f -not -path 'python/src/courant/v1/*' -not -path 'python/src/courant/_wire/*' -not -path '*cache*')
+$(DONE)/python: $(DONE)/venv $(PYTHON_SOURCES)
+	rm -rf $(TARGET)/python
+	$(VENV)/bin/python -m build --outdir $(TARGET)/python python
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(TARGET)/python/courant-*.whl
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: python
+python: $(DONE)/python ## Build the Python package: wheel and source distribution in target/python
+
 # --- running --------------------------------------------------------------------------------------------------------
 
 # `--workspace` and not `-p courant-cli`: so dependencies are built with the features that everything else has, once.
