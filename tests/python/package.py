@@ -7,7 +7,6 @@ import sys
 import threading
 
 import courant
-
 from conftest import BIN, PATIENCE, clean_environment
 from programs import Program, free_port
 
@@ -94,7 +93,7 @@ class Way:
         self._swallows = threading.Event()
         self._pairs = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):

@@ -5,9 +5,8 @@ import io
 import threading
 import time
 
-import pytest
-
 import courant
+import pytest
 from conftest import PATIENCE, SAMPLE
 from package import Service, Way
 from papers import Papers
@@ -127,7 +126,7 @@ def test_a_failed_job_says_why_and_is_tried_again(client):
 
 def test_waiting_ends_with_its_time_and_cancelling_ends_the_job(client):
     job = client.submit(TEXT, kind="slow")
-    with pytest.raises(courant.WaitTimeout, match="had not ended after 0.2 s"):
+    with pytest.raises(courant.WaitTimeout, match=r"had not ended after 0\.2 s"):
         client.wait(job, 0.2)
     until("the job to run", lambda: client.get(job).state is courant.JobState.RUNNING)
     assert client.cancel(job).state is courant.JobState.CANCELLING

@@ -5,9 +5,8 @@ import queue
 import shutil
 import threading
 
-import pytest
-
 import courant
+import pytest
 from conftest import PATIENCE
 from package import Service
 from programs import until
@@ -191,7 +190,6 @@ def test_a_replaced_log_is_a_gap(service, tmp_path):
 
 
 def test_a_removed_job_ends_its_watch_and_a_server_that_stays_away_too(service):
-    gate = Gate()
     with service.client(patience=1.0) as client:
         job = client.submit(TEXT, kind="gated")
         following = Following(client.watch(job))

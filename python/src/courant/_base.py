@@ -7,9 +7,9 @@ from typing import Any, Optional, Type, TypeVar, Union
 
 from ._calls import Tries, call
 from ._connection import Connection, Path, Tls, Token, TokenSource
+from ._stubs import job_service
 from .jobs import Job
 from .v1 import job_service_pb2 as pb
-from ._stubs import job_service
 
 #: A job, or its id.
 JobLike = Union[str, Job]

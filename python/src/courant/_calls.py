@@ -13,6 +13,7 @@ import grpc.aio
 from ._backoff import Backoff
 from ._connection import Connection, Metadata
 from ._status import error_of, is_passing
+from ._within import within
 from .errors import CourantError, Unauthenticated
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ async def messages(stream: Any, silence: float) -> AsyncIterator[Any]:
     try:
         while True:
             try:
-                message = await asyncio.wait_for(stream.read(), silence)
+                message = await within(silence, stream.read())
             except asyncio.TimeoutError:
                 raise silent(silence) from None
             if message is grpc.aio.EOF:

@@ -65,7 +65,7 @@ def _read(file: Optional[Path]) -> Optional[bytes]:
 class Connection:
     """Channels to one server, or to several that share a log. Belongs to one event loop."""
 
-    def __init__(self, url: str, token: "Token", tls: Tls) -> None:
+    def __init__(self, url: str, token: Token, tls: Tls) -> None:
         self._targets = [_target(address, tls) for address in url.split(",")]
         self.token = token
         self._tls = tls

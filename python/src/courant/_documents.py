@@ -74,7 +74,7 @@ def _spooled(stream: BinaryIO) -> IO[bytes]:
         spool.write(_bytes(chunk))
 
 
-def _measure(opened: IO[bytes], begin: int) -> "tuple[int, str]":
+def _measure(opened: IO[bytes], begin: int) -> tuple[int, str]:
     opened.seek(begin)
     size, sha256 = 0, hashlib.sha256()
     while True:

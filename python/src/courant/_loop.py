@@ -24,7 +24,7 @@ class LoopThread:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
+    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Starts a coroutine on the loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
@@ -41,9 +41,18 @@ class LoopThread:
             raise
 
     def stop(self) -> None:
+        """Ends what still runs on the loop, then the thread."""
+        self.submit(_end_others()).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+
+async def _end_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 _shared: Optional[LoopThread] = None
@@ -77,7 +86,7 @@ class Iteration(Generic[T], Iterator[T]):
         """Ends it: a watch leaves the server. The same as leaving the loop and forgetting it."""
         self._loop.run(_close(self._source))
 
-    def __enter__(self) -> "Iteration[T]":
+    def __enter__(self) -> Iteration[T]:
         return self
 
     def __exit__(

@@ -12,8 +12,8 @@ import grpc.aio
 
 from ._calls import Tries, messages, token_of
 from ._connection import Connection, Path
-from .errors import Corrupt
 from ._stubs import job_service
+from .errors import Corrupt
 
 #: A stream of bytes that pauses for longer counts as broken.
 SILENCE = 60.0

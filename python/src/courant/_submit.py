@@ -9,7 +9,8 @@ from typing import Any, Mapping, Optional, Tuple, Union
 
 from ._documents import Source
 from .enums import Lane, ResultFormat, format_number, lane, to_wire
-from .v1 import job_pb2, job_service_pb2 as pb
+from .v1 import job_pb2
+from .v1 import job_service_pb2 as pb
 
 
 @dataclass(frozen=True)

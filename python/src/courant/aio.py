@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import timedelta
+from math import inf
 from typing import Any, AsyncIterator, Iterable, Mapping, Optional, Union
 
 import grpc.aio
@@ -13,14 +14,16 @@ from ._base import JobLike, id_of
 from ._calls import Tries, call
 from ._documents import Document, Source, open_document
 from ._reading import AsyncReading, Format
+from ._stubs import job_service
 from ._submit import SubmitOptions, submit_header
 from ._watch import follow
+from ._within import within
 from .enums import JobState, Lane, job_state, to_wire
 from .errors import Conflict, JobFailed, NotFound, WaitTimeout
 from .events import Event, EventType
 from .jobs import Job
-from .v1 import job_pb2, job_service_pb2 as pb
-from ._stubs import job_service
+from .v1 import job_pb2
+from .v1 import job_service_pb2 as pb
 
 Seconds = Union[float, timedelta]
 
@@ -193,7 +196,7 @@ class AsyncClient(AsyncReading):
         Errors: `WaitTimeout` (the job goes on), `NotFound` (also when it is removed meanwhile)."""
         job_id = id_of(job)
         try:
-            await asyncio.wait_for(self._until_ended(job_id), timeout)
+            await within(inf if timeout is None else timeout, self._until_ended(job_id))
         except asyncio.TimeoutError:
             raise WaitTimeout(f"The job {job_id} had not ended after {timeout:g} s.") from None
         ended = await self.get(job_id)

@@ -48,7 +48,7 @@ class Client:
         )
         self._loop = shared_loop()
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(

@@ -85,9 +85,9 @@ class WaitTimeout(CourantError, TimeoutError):
 class JobFailed(CourantError):
     """The job has ended without success. `reason` is the code of its error, `job` all of it."""
 
-    job: "Job"
+    job: Job
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
         error = job.error
         message = error.message if error else f"The job {job.id} was {job.state.value}."

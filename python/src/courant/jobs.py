@@ -55,7 +55,7 @@ class Output:
 class Job:
     """A job as it was at one moment."""
 
-    __slots__ = ("message", "cursor")
+    __slots__ = ("cursor", "message")
 
     #: Everything, as in `courant/v1/job.proto`.
     message: job_pb2.Job

@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Callable, Dict, List, Optional, Tuple
 
 from .._backoff import Backoff
-from ..v1 import job_pb2, worker_service_pb2 as pb
+from ..v1 import job_pb2
+from ..v1 import worker_service_pb2 as pb
 from ._outbox import Outbox
 from .errors import Stopped, TaskError
 

@@ -35,7 +35,7 @@ async def _until_ended(core: Core, attempt: Attempt, run: Run) -> Ended:
     stopped = asyncio.ensure_future(attempt.stopped.wait())
     released = asyncio.ensure_future(core.released.wait())
     try:
-        waited: List["asyncio.Future[Any]"] = [ended, stopped, released]
+        waited: List[asyncio.Future[Any]] = [ended, stopped, released]
         await asyncio.wait(waited, timeout=settings.max_job_duration, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             return ended.result()

@@ -14,8 +14,9 @@ import grpc.aio
 from .._backoff import Backoff
 from .._connection import Connection, Metadata
 from .._status import error_of
-from ..v1 import worker_service_pb2 as pb
 from .._stubs import worker_service
+from .._within import within
+from ..v1 import worker_service_pb2 as pb
 from ._attempt import Attempt, Key, Stop, key_of
 from ._outbox import sent_queue
 from ._session import Drained, Session, Silent
@@ -44,7 +45,7 @@ class Core:
     """`begin` starts an assignment: it makes the attempt and runs its handler."""
 
     def __init__(
-        self, settings: Settings, kinds: Sequence[str], connection: Connection, begin: "Callable[[Core, pb.Assignment], Attempt]"
+        self, settings: Settings, kinds: Sequence[str], connection: Connection, begin: Callable[[Core, pb.Assignment], Attempt]
     ) -> None:
         self.settings = settings
         self.connection = connection
@@ -64,7 +65,7 @@ class Core:
         self._process = secrets.randbits(63) or 1
         self._streams = 0
         # The loop itself keeps no task alive.
-        self._running: "Set[asyncio.Future[None]]" = set()
+        self._running: Set[asyncio.Future[None]] = set()
 
     async def serve(self) -> None:
         """One stream after the other until everything is drained. Errors: `WorkerRefused`."""
@@ -110,7 +111,7 @@ class Core:
         wait = backoff.pause()
         try:
             # A shutdown does not wait for it.
-            await asyncio.wait_for(self._hurry.wait(), min(wait, DRAINING_WAIT) if self.draining else wait)
+            await within(min(wait, DRAINING_WAIT) if self.draining else wait, self._hurry.wait())
         except asyncio.TimeoutError:
             pass
         self._hurry.clear()
@@ -122,7 +123,7 @@ class Core:
         except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
             pass  # Why is what reading says.
         try:
-            message = await asyncio.wait_for(call.read(), WELCOME_TIMEOUT)
+            message = await within(WELCOME_TIMEOUT, call.read())
         except asyncio.TimeoutError:
             call.cancel()
             raise Silent from None
@@ -167,7 +168,7 @@ class Core:
             log.info("job %s taken, attempt %d, kind %s", key[0], key[1], assignment.kind)
             self._attempts[key] = self._begin(self, assignment)
 
-    def keep(self, running: "asyncio.Future[None]") -> None:
+    def keep(self, running: asyncio.Future[None]) -> None:
         """Keeps what follows a handler until that has ended."""
         self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -272,7 +273,7 @@ class Core:
     async def woken(self, timeout: float) -> None:
         """Waits until there may be something to send."""
         try:
-            await asyncio.wait_for(self._wake.wait(), max(0.0, timeout))
+            await within(timeout, self._wake.wait())
         except asyncio.TimeoutError:
             pass
         self._wake.clear()

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from ..enums import ResultFormat, Stage, to_wire
-from ..v1 import job_pb2, worker_service_pb2 as pb
+from ..v1 import job_pb2
+from ..v1 import worker_service_pb2 as pb
 from ._work import Work
 
 #: Bytes of a sentence about what is being done; the rest is cut off.

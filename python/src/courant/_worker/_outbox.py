@@ -21,7 +21,7 @@ MAX_BYTES = 4 << 20
 class Waiting:
     """A durable report, and where on the current stream it went out."""
 
-    __slots__ = ("message", "bytes", "sent")
+    __slots__ = ("bytes", "message", "sent")
 
     def __init__(self, message: pb.WorkRequest) -> None:
         self.message = message

@@ -25,7 +25,7 @@ class Run:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self.ended: "concurrent.futures.Future[Ended]" = concurrent.futures.Future()
+        self.ended: concurrent.futures.Future[Ended] = concurrent.futures.Future()
 
     def stop(self) -> None:
         """The attempt must stop."""
@@ -57,7 +57,7 @@ class CoroutineRun(Run):
     def __init__(self, function: Any, work: Work, task: AsyncTask, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(work)
         self._loop = loop
-        self._task: "Optional[asyncio.Task[Any]]" = None
+        self._task: Optional[asyncio.Task[Any]] = None
         self._stopped = False
         loop.call_soon_threadsafe(self._begin, function, task)
 
@@ -67,7 +67,7 @@ class CoroutineRun(Run):
         if self._stopped:
             self._task.cancel()
 
-    def _done(self, task: "asyncio.Task[Any]") -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._end(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def stop(self) -> None:

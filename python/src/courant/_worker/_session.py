@@ -43,7 +43,7 @@ class Drained(Exception):
 class Session:
     """Carries reports and orders. Owns what belongs to this stream alone; the rest is in `Core`."""
 
-    def __init__(self, core: "Core", call: Any, welcome: pb.Welcome) -> None:
+    def __init__(self, core: Core, call: Any, welcome: pb.Welcome) -> None:
         self._core = core
         self._call = call
         self._interval = welcome.heartbeat_interval.ToTimedelta().total_seconds() or DEFAULT_INTERVAL

@@ -14,9 +14,9 @@ import grpc.aio
 from .._calls import Tries, messages, token_of
 from .._connection import Connection
 from .._status import error_of
+from .._stubs import worker_service
 from ..errors import Corrupt
 from ..v1 import worker_service_pb2 as pb
-from .._stubs import worker_service
 from ._attempt import Attempt, Stop
 from .errors import Stopped
 
@@ -147,7 +147,7 @@ def as_bytes(data: Union[bytes, bytearray, memoryview, str]) -> bytes:
     raise TypeError(f"data is bytes, text or a path (pathlib.Path), not {type(data).__name__}")
 
 
-async def _collect(chunks: AsyncIterator[Any], path: Optional[str]) -> "tuple[bytes, str]":
+async def _collect(chunks: AsyncIterator[Any], path: Optional[str]) -> tuple[bytes, str]:
     """What comes, in memory or in a file; and its checksum."""
     sha256 = hashlib.sha256()
     parts: List[bytes] = []

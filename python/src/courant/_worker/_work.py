@@ -11,7 +11,8 @@ from typing import Any, Dict, Optional
 
 from ..enums import ResultFormat, from_wire, to_wire
 from ..errors import InvalidRequest
-from ..v1 import job_pb2, worker_service_pb2 as pb
+from ..v1 import job_pb2
+from ..v1 import worker_service_pb2 as pb
 from ._attempt import Attempt, job_error
 from ._transfer import Data, Transfer, as_bytes
 from .errors import TaskError
@@ -103,6 +104,7 @@ class Work:
     async def export_failed(self, format: ResultFormat, error: TaskError) -> None:
         if format in self.formats:
             number = to_wire(format, job_pb2.ResultFormat)
+            await self._report(export_started=pb.ReportExportStarted(attempt=self.attempt.name, format=number))
             report = pb.ReportExportFailed(attempt=self.attempt.name, format=number, error=job_error(error))
             await self._report(export_failed=report)
 

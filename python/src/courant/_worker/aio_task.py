@@ -43,7 +43,7 @@ class AsyncTask(TaskInfo):
         """The document as a file with the ending of its name, which is removed when the attempt is over."""
         return Path(await self._wait(self._work.document_path()))
 
-    async def save_document(self, path: Union[str, "os.PathLike[str]"]) -> None:
+    async def save_document(self, path: Union[str, os.PathLike[str]]) -> None:
         """Writes the document to a file."""
         await self._wait(self._work.save_document(os.fspath(path)))
 

@@ -43,7 +43,7 @@ class Task(TaskInfo):
         """The document as a file with the ending of its name, which is removed when the attempt is over."""
         return Path(self._wait(self._work.document_path()))
 
-    def save_document(self, path: Union[str, "os.PathLike[str]"]) -> None:
+    def save_document(self, path: Union[str, os.PathLike[str]]) -> None:
         """Writes the document to a file."""
         self._wait(self._work.save_document(os.fspath(path)))
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from .._connection import Connection, Path, Tls, Token, TokenSource
 from .._loop import LoopThread
