@@ -195,7 +195,7 @@ test-web: $(DONE)/web-deps ## Tests of the TypeScript client, the React bindings
 	npm test --prefix bridge/web
 
 .PHONY: test-python
-test-python: build $(DONE)/venv $(DONE)/tools packages ## Foreign clients: Python over gRPC and WebSocket, buf curl, the README
+test-python: build $(DONE)/python $(DONE)/tools packages ## The Python package, foreign clients over gRPC and WebSocket, buf curl, the README
 	COURANT_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
 
 .PHONY: test-deploy
@@ -239,7 +239,7 @@ test-browser: build $(DONE)/tools $(DONE)/next packages ## The console in a real
 # --- checking -------------------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: lint-rust lint-proto lint-web lint-licences lint-deploy ## Formatting, lints, types, licences, breaking changes
+check: lint-rust lint-proto lint-web lint-python lint-licences lint-deploy ## Formatting, lints, types, licences, breaking changes
 
 # Crates without examples in their documentation do not look for any, which takes rustdoc seconds for each.
 NO_EXAMPLES = $(patsubst %/Cargo.toml,%/src,$(shell grep -l '^doctest = false' */Cargo.toml crates/*/Cargo.toml))
@@ -271,6 +271,13 @@ proto-baseline: $(DONE)/tools ## Make the protos of now what later ones must be 
 lint-web: $(DONE)/web-deps
 	npm run --prefix bridge/web typecheck
 	npm run --prefix bridge/web lint
+
+MYPY = cd python && $(abspath $(VENV))/bin/mypy --cache-dir $(abspath $(TARGET))/mypy
+
+# For each Python that the package supports, whichever is here.
+.PHONY: lint-python
+lint-python: $(DONE)/python ## Types of the Python package and its examples
+	for version in 3.9 3.10 3.11 3.12 3.13; do ($(MYPY) --python-version $$version) || exit 1; done
 
 .PHONY: lint-deploy
 lint-deploy: $(DONE)/venv ## Lint the container file
