@@ -127,7 +127,7 @@ deb: build ## The Debian package
 	deploy/debian/build $(TARGET)/release $(DIST)
 
 .PHONY: dist
-dist: build sbom $(DONE)/web-deps ## All that a release has, with checksums: archive, Debian package, npm packages, crates, bills of materials
+dist: build sbom $(DONE)/web-deps $(DONE)/python ## All that a release has, with checksums: archive, Debian package, npm and Python packages, crates, bills of materials
 	npm run --prefix bridge/web build:packages
 	deploy/release/dist $(TARGET)/release $(DIST)
 

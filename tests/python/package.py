@@ -1,6 +1,8 @@
 """What stories of the Python package need: a server that can be killed and started again, and workers under way."""
 
 import contextlib
+import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -8,7 +10,16 @@ import threading
 
 import courant
 from conftest import BIN, PATIENCE, clean_environment
-from programs import Program, free_port
+from programs import Program
+
+
+def steady_port():
+    """A free port that no connection is given by itself. One that is might be taken while the server that had it is away: by a client that
+    tries to reach it, and so reaches itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Service:
@@ -17,7 +28,7 @@ class Service:
     def __init__(self, folder, *flags, scheme="http"):
         self.data = folder / "data"
         self.flags = flags
-        self.port = free_port()
+        self.port = steady_port()
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.program = None
         self.start()
@@ -34,6 +45,14 @@ class Service:
     def restart(self):
         self.kill()
         self.start()
+
+    def forget(self):
+        """Its log and its documents are gone, but not its secret."""
+        secret = (self.data / "secret").read_bytes()
+        shutil.rmtree(self.data)
+        self.data.mkdir()
+        (self.data / "secret").touch(mode=0o600)
+        (self.data / "secret").write_bytes(secret)
 
     def token(self, user, *roles, ttl="1h"):
         flags = [flag for role in roles for flag in ("--role", role)]

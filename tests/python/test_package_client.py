@@ -8,9 +8,9 @@ import time
 import courant
 import pytest
 from conftest import PATIENCE, SAMPLE
-from package import Service, Way
+from package import Service, Way, steady_port
 from papers import Papers
-from programs import free_port, until
+from programs import until
 
 TEXT = b"one two three\n" * 20_000
 
@@ -214,14 +214,14 @@ def test_tokens_are_fetched_anew(service, tmp_path):
 
 
 def test_a_server_that_is_away_is_waited_for(service, tmp_path):
-    with courant.Client(f"http://127.0.0.1:{free_port()}", token="x", timeout=0.5) as client:
+    with courant.Client(f"http://127.0.0.1:{steady_port()}", token="x", timeout=0.5) as client:
         begun = time.monotonic()
         with pytest.raises(courant.Unavailable):
             client.get("x")
         assert time.monotonic() - begun < 5
     away = Service(tmp_path)
     with away.client(timeout=PATIENCE) as client, courant.Client(
-        f"http://127.0.0.1:{free_port()},{away.url}", token=away.token("alice"), timeout=PATIENCE
+        f"http://127.0.0.1:{steady_port()},{away.url}", token=away.token("alice"), timeout=PATIENCE
     ) as of_two:
         job = client.submit(TEXT, kind="echo")
         away.kill()

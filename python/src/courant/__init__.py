@@ -4,6 +4,13 @@
 its protos, for what these do not cover.
 """
 
+import os
+import sys
+
+if sys.version_info < (3, 10):
+    # There `subprocess` forks, and what gRPC does in the child may end it before it becomes another program.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 from ._loop import Iteration
 from ._version import VERSION as __version__
 from ._worker.aio_task import AsyncTask

@@ -40,7 +40,7 @@ CLASSES: Dict[grpc.StatusCode, Type[CourantError]] = {
 # Limits that pass by themselves within seconds. A quota does not.
 PASSING_LIMITS = frozenset({"TOO_MANY"})
 # What gRPC itself says of a connection that broke in the middle of a call.
-BROKEN = ("rst_stream", "stream removed", "socket closed", "connection reset", "goaway", "broken pipe", "connection")
+BROKEN = ("rst_stream", "stream removed", "socket closed", "goaway", "broken pipe", "connection", "error from core")
 
 
 def error_of(status: grpc.aio.AioRpcError) -> CourantError:
