@@ -18,7 +18,7 @@ fn read(name: &str) -> anyhow::Result<String> {
 
 /// The words in backquotes that look like paths of this repository.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
-    let roots = ["crates", "bridge", "tests", "proto", "docs", ".ci"];
+    let roots = ["crates", "bridge", "python", "tests", "proto", "docs", ".ci"];
     text.split('`').skip(1).step_by(2).filter(move |word| {
         let first = word.split('/').next().unwrap_or_default();
         word.contains('/') && !word.contains(char::is_whitespace) && roots.contains(&first)
