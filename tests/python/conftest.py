@@ -114,6 +114,38 @@ def store():
 
 
 @pytest.fixture
+def start_service(tmp_path):
+    """Starts servers of their own, for the Python package; they end with the test."""
+    from package import Service
+
+    started = []
+
+    def start(*flags, **options):
+        started.append(Service(tmp_path / f"service-{len(started)}", *flags, **options))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.kill()
+
+
+@pytest.fixture
+def start_worker():
+    """Starts workers as programs of their own; they end with the test."""
+    from package import Script
+
+    started = []
+
+    def start(path, *arguments):
+        started.append(Script(path, *arguments))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.stop()
+
+
+@pytest.fixture
 def channel(up):
     with grpc.insecure_channel(up.grpc) as channel:
         yield channel

@@ -1,4 +1,4 @@
-"""A worker as a program, for test_package_worker.py: URL, token, worker id, seconds of grace."""
+"""A worker as a program, for test_package_worker_faults.py: URL, token, worker id, seconds of grace."""
 
 import sys
 

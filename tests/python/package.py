@@ -26,6 +26,7 @@ class Service:
     """A server by itself, whose address stays the same when it is started again."""
 
     def __init__(self, folder, *flags, scheme="http"):
+        folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
         self.flags = flags
         self.port = steady_port()

@@ -13,7 +13,6 @@ import pytest
 
 import courant
 from conftest import PATIENCE, ROOT, SAMPLE, clean_environment
-from package import Service
 
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "python"
 BLOCK = re.compile(r"^```python (client|worker)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,8 +50,8 @@ def test_the_stubs_know_all_that_the_protos_have():
         assert set(stub.message_types_by_name) == set(messages), f"{proto.name} is newer than the package; run: make python"
 
 
-def test_a_newcomer_follows_the_readme(wheel, tmp_path):
-    service = Service(tmp_path)
+def test_a_newcomer_follows_the_readme(wheel, start_service, tmp_path):
+    service = start_service()
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     subprocess.run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True)
@@ -87,4 +86,3 @@ def test_a_newcomer_follows_the_readme(wheel, tmp_path):
         assert client.output(job, "words.csv").split() == b"au courant with every job".split()
     worker.terminate()
     assert worker.wait(PATIENCE) == 0
-    service.kill()

@@ -213,13 +213,13 @@ def test_tokens_are_fetched_anew(service, tmp_path):
             assert list(client.list(batch_id="none")) == []
 
 
-def test_a_server_that_is_away_is_waited_for(service, tmp_path):
+def test_a_server_that_is_away_is_waited_for(start_service):
     with courant.Client(f"http://127.0.0.1:{steady_port()}", token="x", timeout=0.5) as client:
         begun = time.monotonic()
         with pytest.raises(courant.Unavailable):
             client.get("x")
         assert time.monotonic() - begun < 5
-    away = Service(tmp_path)
+    away = start_service()
     with away.client(timeout=PATIENCE) as client, courant.Client(
         f"http://127.0.0.1:{steady_port()},{away.url}", token=away.token("alice"), timeout=PATIENCE
     ) as of_two:
@@ -233,13 +233,12 @@ def test_a_server_that_is_away_is_waited_for(service, tmp_path):
         for thread in waiting:
             thread.join(PATIENCE)
         assert got == [job.id, job.id]
-    away.kill()
 
 
-def test_tls_with_a_certificate_of_its_own(tmp_path):
+def test_tls_with_a_certificate_of_its_own(start_service, tmp_path):
     papers, stranger = Papers(tmp_path / "papers"), Papers(tmp_path / "stranger", "stranger")
     cert, key = papers.sign("server")
-    service = Service(tmp_path, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", papers.ca, scheme="https")
+    service = start_service("--tls-cert", cert, "--tls-key", key, "--tls-client-ca", papers.ca, scheme="https")
     mine, its_key = papers.sign("client")
     token = service.token("alice")
     with courant.Client(service.url, token=token, ca_file=papers.ca, cert_file=mine, key_file=its_key) as client:
@@ -249,7 +248,6 @@ def test_tls_with_a_certificate_of_its_own(tmp_path):
             next(client.list())
     with pytest.raises(ValueError, match="go together"):
         courant.Client(service.url, token=token, cert_file=mine)
-    service.kill()
 
 
 def test_the_same_with_asyncio(service, tmp_path):

@@ -7,7 +7,6 @@ import threading
 import courant
 import pytest
 from conftest import PATIENCE
-from package import Service
 from programs import until
 
 PAGES = 6
@@ -36,10 +35,8 @@ class Gate:
 
 
 @pytest.fixture
-def service(tmp_path):
-    running = Service(tmp_path)
-    yield running
-    running.kill()
+def service(start_service):
+    return start_service()
 
 
 class Following:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import sys
 import threading
 from types import TracebackType
 from typing import Any, AsyncIterator, Coroutine, Generic, Iterator, Optional, Type, TypeVar
@@ -95,7 +96,7 @@ class Iteration(Generic[T], Iterator[T]):
         self.close()
 
     def __del__(self) -> None:
-        if self._loop.loop.is_running():
+        if self._loop.loop.is_running() and not sys.is_finalizing():
             self._loop.submit(_close(self._source))
 
 
