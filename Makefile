@@ -349,4 +349,5 @@ clean: ## Remove everything that was built or installed here; ./data stays
 	cargo clean
 	rm -rf bridge/web/node_modules bridge/web/dist bridge/web/packages/*/dist
 	rm -rf bridge/web/examples/next/node_modules bridge/web/examples/next/.next
+	rm -rf python/src/courant/v1 python/src/courant/_wire
 	rm -rf tests/node_modules tests/bench/peers/node_modules $(VENV) tests/browser/shots

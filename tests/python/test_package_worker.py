@@ -212,6 +212,29 @@ def test_a_worker_that_may_not_work_is_told_why(service):
             wrong()
 
 
+def test_a_worker_that_is_replaced_stops_what_it_does(service):
+    begun, stopped = threading.Event(), threading.Event()
+
+    @courant.worker("replaced")
+    def replaced(task):
+        if begun.is_set():
+            return
+        begun.set()
+        try:
+            task.sleep(PATIENCE)
+        except courant.Stopped:
+            stopped.set()
+            raise
+
+    with service.client() as client, pytest.raises(courant.WorkerRefused, match="WORKER_REPLACED"):
+        with service.working(replaced, worker_id="one"):
+            job = client.submit(TEXT, kind="replaced")
+            assert begun.wait(PATIENCE)
+            with service.working(replaced, worker_id="one"):
+                assert stopped.wait(PATIENCE)
+                assert client.wait(job, PATIENCE, check=True).worker_id in ("", "one")
+
+
 def test_of_several_servers_one_that_answers_is_used(service):
     urls = f"http://127.0.0.1:{steady_port()},{service.url}"
     worker = courant.Worker(urls, [words], token=service.token("worker", "worker"))

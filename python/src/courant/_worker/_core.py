@@ -88,9 +88,17 @@ class Core:
                 log.warning("cannot connect: %s", error)
             except grpc.aio.AioRpcError as status:
                 if status.code() in FATAL or (status.code() is Code.UNAUTHENTICATED and not welcomed):
+                    await self._stop_all()
                     raise WorkerRefused(f"The server refuses this worker: {error_of(status)}") from None
                 log.warning("no stream to %s (%s); connecting again", self.connection.address, error_of(status))
             await self._between_streams(backoff, channel, begun)
+
+    async def _stop_all(self) -> None:
+        """Nothing that is under way is this worker's any more."""
+        for key in list(self._attempts):
+            self.abandon(key)
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.settings.stop_timeout)
 
     async def _prepared(self) -> Tuple[grpc.aio.Channel, Metadata]:
         """What a stream needs. A token or a file that is missing for a moment is no reason to give up."""
