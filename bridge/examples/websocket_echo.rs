@@ -35,11 +35,19 @@ async fn echo(socket: TcpStream) -> anyhow::Result<()> {
         match &inbound {
             Some(Inbound::Text(text)) => append(&mut frames, FrameKind::Text, text.as_bytes()),
             Some(Inbound::Binary(bytes)) => append(&mut frames, FrameKind::Binary, bytes),
-            Some(Inbound::Alive | Inbound::Control | Inbound::TooLarge | Inbound::Broken | Inbound::Gone) | None => {}
+            Some(
+                Inbound::Alive
+                | Inbound::Control
+                | Inbound::TooLarge
+                | Inbound::Broken
+                | Inbound::InvalidText
+                | Inbound::Gone,
+            )
+            | None => {}
         }
         socket.write_all(&frames).await?;
         match inbound {
-            Some(Inbound::TooLarge | Inbound::Broken | Inbound::Gone) => return Ok(()),
+            Some(Inbound::TooLarge | Inbound::Broken | Inbound::InvalidText | Inbound::Gone) => return Ok(()),
             Some(_) => {}
             None => {
                 let read = socket.read(&mut bytes).await?;

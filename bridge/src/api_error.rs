@@ -38,7 +38,7 @@ pub enum Code {
     /// Not what a WebSocket client may send (RFC 6455).
     ProtocolViolation,
     /// Text that is not UTF-8.
-    NotUtf8,
+    InvalidText,
     /// The command's `type` is not known.
     UnknownCommand,
     /// The page asking is not one of ours.
@@ -76,7 +76,7 @@ impl Code {
             Self::Server(reason) => reason.as_str_name().trim_start_matches(PREFIX),
             Self::BadMessage => "BAD_MESSAGE",
             Self::ProtocolViolation => "PROTOCOL_VIOLATION",
-            Self::NotUtf8 => "NOT_UTF8",
+            Self::InvalidText => "INVALID_TEXT",
             Self::UnknownCommand => "UNKNOWN_COMMAND",
             Self::OriginForbidden => "ORIGIN_FORBIDDEN",
             Self::SubjectChanged => "SUBJECT_CHANGED",
@@ -100,7 +100,7 @@ impl Code {
             Self::Server(reason) => reason_http(reason),
             Self::BadMessage
             | Self::ProtocolViolation
-            | Self::NotUtf8
+            | Self::InvalidText
             | Self::UnknownCommand
             | Self::SubprotocolUnknown => StatusCode::BAD_REQUEST,
             Self::OriginForbidden | Self::SubjectChanged => StatusCode::FORBIDDEN,

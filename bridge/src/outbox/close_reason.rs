@@ -41,7 +41,7 @@ fn close_code(code: Code) -> u16 {
     match code {
         // Those of RFC 6455, section 7.4.1, for violations of it.
         Code::ProtocolViolation => 1002,
-        Code::NotUtf8 => 1007,
+        Code::InvalidText => 1007,
         Code::MessageTooLarge => 1009,
         Code::BadMessage | Code::UnknownCommand => 4400,
         Code::OriginForbidden | Code::SubjectChanged => 4403,

@@ -24,7 +24,7 @@ pub enum Inbound {
     /// Not what a WebSocket client may send.
     Broken,
     /// A text that is not UTF-8.
-    NotUtf8,
+    InvalidText,
     /// The connection is over.
     Gone,
 }
@@ -63,7 +63,7 @@ impl Reader {
         self.feed.ended = bytes.is_empty();
     }
 
-    /// The next message; none until more is fed. After [`Inbound::Broken`], [`Inbound::NotUtf8`] and [`Inbound::TooLarge`] nothing can be understood any more.
+    /// The next message; none until more is fed. After [`Inbound::Broken`], [`Inbound::InvalidText`] and [`Inbound::TooLarge`] nothing can be understood any more.
     pub fn next_message(&mut self) -> Option<Inbound> {
         Some(match self.context.read(&mut self.feed) {
             Ok(Message::Text(text)) => Inbound::Text(text),
@@ -77,7 +77,7 @@ impl Reader {
                 tracing::debug!(%error, "not a WebSocket message");
                 Inbound::Broken
             }
-            Err(Error::Utf8(_)) => Inbound::NotUtf8,
+            Err(Error::Utf8(_)) => Inbound::InvalidText,
             Err(_) => Inbound::Gone,
         })
     }
@@ -139,7 +139,8 @@ mod tests {
             reader.feed(piece);
             while let Some(inbound) = reader.next_message() {
                 answers.extend(reader.take_answer());
-                let over = matches!(inbound, Inbound::Gone | Inbound::Broken | Inbound::NotUtf8 | Inbound::TooLarge);
+                let over =
+                    matches!(inbound, Inbound::Gone | Inbound::Broken | Inbound::InvalidText | Inbound::TooLarge);
                 found.push(inbound);
                 if over {
                     return (found, answers);

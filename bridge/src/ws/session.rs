@@ -245,7 +245,7 @@ impl Session {
                 self.end(ApiError::new(Code::BadMessage, "binary messages need the subprotocol courant.v1.msgpack"));
             }
             Inbound::Broken => self.end(ApiError::new(Code::ProtocolViolation, "not a WebSocket message (RFC 6455)")),
-            Inbound::NotUtf8 => self.end(ApiError::new(Code::NotUtf8, "a text message that is not UTF-8")),
+            Inbound::InvalidText => self.end(ApiError::new(Code::InvalidText, "a text message that is not UTF-8")),
             Inbound::TooLarge => {
                 let limit = self.app.config.limits.message_bytes;
                 self.record_refusal(Limit::MessageBytes);

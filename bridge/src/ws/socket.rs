@@ -78,7 +78,7 @@ impl FramedSocket {
             }
             match found {
                 Some(found) => {
-                    self.discarding = matches!(found, Inbound::TooLarge | Inbound::Broken | Inbound::NotUtf8);
+                    self.discarding = matches!(found, Inbound::TooLarge | Inbound::Broken | Inbound::InvalidText);
                     if found == Inbound::Gone {
                         // The answer to a Close goes out before the socket is dropped.
                         self.socket.flush(&self.flusher);

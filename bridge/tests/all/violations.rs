@@ -52,7 +52,7 @@ async fn what_no_client_may_send_is_closed_with_the_codes_of_the_rfc() {
     for (what, bytes) in bad {
         let (said, code) = after(&stage, &bytes).await;
         let expected = if what.contains("UTF-8") || what.contains("surrogate") || what.contains("a letter") {
-            (Some(json!("NOT_UTF8")), 1007)
+            (Some(json!("INVALID_TEXT")), 1007)
         } else {
             (Some(json!("PROTOCOL_VIOLATION")), 1002)
         };

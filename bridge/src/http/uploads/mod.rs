@@ -87,7 +87,7 @@ pub async fn state(
     request: Request,
 ) -> Result<Response, ApiError> {
     fields::check_version(request.headers())?;
-    let message = v1::GetUploadRequest { upload_id, owner: owner(&request)? };
+    let message = v1::GetUploadRequest { upload_id, owner: owner(&request, true)? };
     // Without a deadline: one that has all its bytes is put together now.
     let status =
         status(app.server.uploads().get_upload(app.server.stream_as(message, &caller.token)?).await?.into_inner());
@@ -104,7 +104,7 @@ pub async fn write(
     fields::check_version(request.headers())?;
     fields::check_type(request.headers())?;
     let offset_bytes = fields::offset(request.headers())?;
-    let at = v1::WriteUploadHeader { upload_id, owner: owner(&request)?, offset_bytes };
+    let at = v1::WriteUploadHeader { upload_id, owner: owner(&request, false)?, offset_bytes };
     let body = request.into_body().into_data_stream();
     let status = match caller.take_upload(&app) {
         Ok(share) => UploadBody::new(&app, &caller, at, share).run(body).await?,
@@ -125,7 +125,7 @@ pub async fn delete(
     request: Request,
 ) -> Result<Response, ApiError> {
     fields::check_version(request.headers())?;
-    let message = v1::DeleteUploadRequest { upload_id, owner: owner(&request)? };
+    let message = v1::DeleteUploadRequest { upload_id, owner: owner(&request, false)? };
     app.server.uploads().delete_upload(app.server.call_as(message, &caller.token)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -156,10 +156,18 @@ fn method_override(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-http-method-override")?.to_str().ok()
 }
 
-/// Whose upload it is, where that is another user. Whatever else is there was put there on the way: it may not cost the upload.
-fn owner(request: &Request) -> Result<String, ApiError> {
-    let mut pairs = query::pairs(request.uri())?.into_iter();
-    Ok(pairs.find(|(name, _)| name == "owner").map_or_else(String::new, |(_, value)| value))
+/// Whose upload it is, where that is another user. Unknown parameters are refused, but by `HEAD`: clients begin again after an error,
+/// and what was added to the address on the way may not cost them the upload.
+fn owner(request: &Request, asks_only: bool) -> Result<String, ApiError> {
+    let mut owner = String::new();
+    for (name, value) in query::pairs(request.uri())? {
+        match name.as_str() {
+            "owner" => owner = value,
+            _ if asks_only => {}
+            _ => return Err(query::unknown(&name, "owner")),
+        }
+    }
+    Ok(owner)
 }
 
 fn note(app: &App, caller: &Caller, status: &UploadStatus) {
