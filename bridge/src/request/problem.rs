@@ -67,9 +67,8 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        match self.code {
-            Code::UpgradeRequired => drop(headers.insert(UPGRADE, HeaderValue::from_static("websocket"))),
-            _ => {}
+        if self.code == Code::UpgradeRequired {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000).max(1) as u64));
