@@ -147,14 +147,23 @@ export async function document(http: Http, jobId: string, signal?: AbortSignal):
   return whole((await call(http, 'GET', `${jobPath(jobId)}/document`, signal)).blob(), signal);
 }
 
-export async function documentPart(
+export function documentPart(
   http: Http,
   jobId: string,
+  range: readonly [number, number],
+  signal?: AbortSignal,
+): Promise<DocumentPart> {
+  return part(http, `${jobPath(jobId)}/document`, range, signal);
+}
+
+async function part(
+  http: Http,
+  path: string,
   [begin, end]: readonly [number, number],
   signal?: AbortSignal,
 ): Promise<DocumentPart> {
   const range = { range: `bytes=${begin}-${end - 1}` };
-  const response = await call(http, 'GET', `${jobPath(jobId)}/document`, signal, undefined, range);
+  const response = await call(http, 'GET', path, signal, undefined, range);
   const blob = await whole(response.blob(), signal);
   if (response.status !== 206) return { begin: 0, blob };
   if (blob.size !== end - begin)
@@ -192,9 +201,21 @@ export async function outputs(http: Http, jobId: string, signal?: AbortSignal): 
   return shaped(await response.text(), readOutputsAnswer).outputs;
 }
 
+const outputPath = (jobId: string, name: string): string =>
+  `${jobPath(jobId)}/outputs/${encodeURIComponent(name)}`;
+
 export async function output(http: Http, jobId: string, name: string, signal?: AbortSignal): Promise<Blob> {
-  const response = await call(http, 'GET', `${jobPath(jobId)}/outputs/${encodeURIComponent(name)}`, signal);
-  return whole(response.blob(), signal);
+  return whole((await call(http, 'GET', outputPath(jobId, name), signal)).blob(), signal);
+}
+
+export function outputPart(
+  http: Http,
+  jobId: string,
+  name: string,
+  range: readonly [number, number],
+  signal?: AbortSignal,
+): Promise<DocumentPart> {
+  return part(http, outputPath(jobId, name), range, signal);
 }
 
 /** Any other call of the bridge, answered with JSON (`null` when there is no body). */

@@ -106,6 +106,16 @@ export abstract class Requests implements ConnectionSource {
     return (await load()).output(this.http, jobId, name, signal);
   }
 
+  /** The bytes from `begin` to before `end` of an output, both within its size; all of it where ranges are not supported on the way. */
+  async outputPart(
+    jobId: string,
+    name: string,
+    range: readonly [begin: number, end: number],
+    signal?: AbortSignal,
+  ): Promise<DocumentPart> {
+    return (await load()).outputPart(this.http, jobId, name, range, signal);
+  }
+
   /** The document as it was submitted, by whomever. */
   async document(jobId: string, signal?: AbortSignal): Promise<Blob> {
     return (await load()).document(this.http, jobId, signal);

@@ -65,6 +65,20 @@ describe('HTTP', () => {
     expect(calls[0]?.url).toBe('http://bridge.test/v1/jobs/J1/outputs/f%2F1.png');
   });
 
+  it('reads a part of an output, and says when all of it came', async () => {
+    const { calls, fetch } = answering(206, 'ab');
+    const { begin, blob } = await client({ fetch }).outputPart('J1', 'a.csv', [4, 6]);
+    expect([begin, await blob.text(), new Headers(calls[0]?.init.headers).get('range')]).toEqual([
+      4,
+      'ab',
+      'bytes=4-5',
+    ]);
+    const all = await client({ fetch: answering(200, 'abcdef').fetch }).outputPart('J1', 'a.csv', [4, 6]);
+    expect([all.begin, await all.blob.text()]).toEqual([0, 'abcdef']);
+    const wrong = client({ fetch: answering(206, 'abc').fetch }).outputPart('J1', 'a.csv', [4, 6]);
+    await expect(wrong).rejects.toMatchObject({ code: 'BAD_ANSWER' });
+  });
+
   it('sends parameters in the address, and long ones in a form before the document', async () => {
     const { calls, fetch } = answering(201, { job: job(), cursor: 'c' });
     const submit = (parameters: Record<string, unknown>) =>
