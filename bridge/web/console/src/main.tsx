@@ -21,6 +21,7 @@ import './styles/stages.css';
 import './styles/job-head.css';
 import './styles/batch.css';
 import './styles/detail.css';
+import './styles/outputs.css';
 import './styles/reader.css';
 import './styles/viewer.css';
 import './styles/zones.css';

@@ -1,15 +1,15 @@
 import { isFinished, type Job, type JobView, type ResultFormat } from '@courant/client';
-import { Check, Copy } from 'lucide-react';
 import { type KeyboardEvent, useRef, useState } from 'react';
 import { DownloadMenu } from '../jobs/Downloads.tsx';
+import { Outputs } from '../outputs/Outputs.tsx';
+import { CopyButton } from '../ui/CopyButton.tsx';
 import { formatNames } from '../ui/format.ts';
+import { indentJson } from '../ui/json.ts';
 import { Pages } from '../viewer/Pages.tsx';
 import { ExtractedText } from './ExtractedText.tsx';
+import { type Tab, tabsOf } from './result-tabs.ts';
 import { type JobDocument, useResult } from './useResult.ts';
 
-type Tab = 'pages' | 'read' | ResultFormat;
-
-const sources: readonly ResultFormat[] = ['txt', 'md', 'json', 'html'];
 /** More than this is slow to lay out; the whole is in the download. */
 const mostCharacters = 1_500_000;
 
@@ -18,18 +18,11 @@ interface Props {
   readonly document: JobDocument;
 }
 
-function tabsOf(job: Job, document: JobDocument): readonly Tab[] {
-  const written =
-    job.result?.formats.filter(({ state }) => state === 'completed').map(({ format }) => format) ?? [];
-  const plain = sources.filter((format) => written.includes(format));
-  return document.state === 'none' ? ['pages', ...plain] : ['pages', 'read', ...plain];
-}
-
 export function Results({ view, document }: Props) {
   const { job } = view;
   const tabs = tabsOf(job, document);
-  const [wanted, setWanted] = useState<Tab>('pages');
-  const tab = tabs.includes(wanted) ? wanted : 'pages';
+  const [wanted, setWanted] = useState<Tab | null>(null);
+  const tab = tabs.find((each) => each === wanted) ?? tabs[0] ?? 'pages';
   // There from the start, so that nothing below moves when the first result is written.
   const tabbed = tabs.length > 1 || !isFinished(job);
   return (
@@ -52,6 +45,7 @@ export function Results({ view, document }: Props) {
 function Panel({ tab, view, document }: Props & { readonly tab: Tab }) {
   const pages = document.state === 'ready' ? document.pages : null;
   if (tab === 'pages') return <Pages view={view} read={pages} />;
+  if (tab === 'outputs') return <Outputs job={view.job} />;
   if (tab !== 'read') return <SourceOf job={view.job} format={tab} />;
   return pages === null ? <p className="empty muted">Loading…</p> : <ExtractedText pages={pages} />;
 }
@@ -97,16 +91,8 @@ function Tabs({ tabs, selected, select }: TabsProps) {
 
 function tabName(tab: Tab): string {
   if (tab === 'pages') return 'Pages';
+  if (tab === 'outputs') return 'Outputs';
   return tab === 'read' ? 'Read' : formatNames[tab];
-}
-
-function pretty(text: string, format: ResultFormat): string {
-  if (format !== 'json' || text.length > mostCharacters) return text;
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
 }
 
 function SourceOf({ job, format }: { readonly job: Job; readonly format: ResultFormat }) {
@@ -121,7 +107,7 @@ function SourceOf({ job, format }: { readonly job: Job; readonly format: ResultF
         </p>
       );
     case 'ready':
-      return <Source text={pretty(result.text, format)} format={format} />;
+      return <Source text={format === 'json' ? indentJson(result.text) : result.text} format={format} />;
   }
 }
 
@@ -129,29 +115,11 @@ function Source({ text, format }: { readonly text: string; readonly format: Resu
   const cut = text.length > mostCharacters;
   return (
     <>
-      <CopyButton text={text} />
+      <CopyButton text={text} testId="copy-text" />
       <pre className="source" tabIndex={0} data-format={format} data-testid="job-text" dir="auto">
         {text.trim() === '' ? 'No text was found.' : cut ? text.slice(0, mostCharacters) : text}
       </pre>
       {cut && <p className="muted small">Only the beginning is shown; the download has all of it.</p>}
     </>
-  );
-}
-
-function CopyButton({ text }: { readonly text: string }) {
-  const [copied, setCopied] = useState(false);
-  const copy = () => {
-    // Missing without a secure context; the text can still be selected by hand.
-    void navigator.clipboard?.writeText(text).then(() => {
-      setCopied(true);
-      setTimeout(() => setCopied(false), 2000);
-    });
-  };
-  if (!('clipboard' in navigator)) return null;
-  return (
-    <button type="button" className="button small copy" onClick={copy} data-testid="copy-text">
-      {copied ? <Check aria-hidden="true" /> : <Copy aria-hidden="true" />}
-      {copied ? 'Copied' : 'Copy'}
-    </button>
   );
 }
