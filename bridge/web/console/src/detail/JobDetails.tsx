@@ -1,6 +1,7 @@
 import type { Job } from '@courant/client';
 import { formatCount, formatDuration } from '@courant/react/format';
 import { formatBytes, formatDateTime } from '../ui/format.ts';
+import { Parameters } from './Parameters.tsx';
 
 /** The small print of a job. */
 export function JobDetails({ job }: { readonly job: Job }) {
@@ -8,6 +9,7 @@ export function JobDetails({ job }: { readonly job: Job }) {
     ['Job', job.jobId],
     ['Document', job.documentId],
     ['Size', formatBytes(job.documentBytes)],
+    ['Kind', job.kind],
     ['Lane', job.lane],
     ['Submitted', formatDateTime(job.createTime)],
     ['Started', job.startTime && formatDateTime(job.startTime)],
@@ -31,6 +33,7 @@ export function JobDetails({ job }: { readonly job: Job }) {
           ) : null,
         )}
       </dl>
+      <Parameters job={job} />
       {earlier.length > 0 && (
         <>
           <h3>Earlier attempts</h3>
