@@ -233,7 +233,7 @@ test-node: build $(DONE)/tools ## The `ws` package of npm on the browser's door
 	COURANT_BIN=$(abspath $(BIN)) node --test --test-reporter=spec tests/node/
 
 .PHONY: test-browser
-test-browser: build $(DONE)/tools $(DONE)/next packages ## The console in a real Chromium
+test-browser: build $(DONE)/tools $(DONE)/venv $(DONE)/next packages ## The console in a real Chromium
 	COURANT_BIN=$(abspath $(BIN)) node --test --test-reporter=spec --test-concurrency=1 tests/browser/
 
 # --- checking -------------------------------------------------------------------------------------------------------
