@@ -6,8 +6,9 @@ import { after, before, describe, test } from 'node:test';
 
 import { findings, sticksOut } from './axe.mjs';
 import { startCourant } from './courant.mjs';
-import { goTo, leftOut, PATIENCE, shot } from './page.mjs';
 import { OutputsWorker } from './outputs-worker.mjs';
+import { card, choose, goTo, leftOut, PATIENCE, pdf, shot } from './page.mjs';
+import { pages } from './pdf.mjs';
 
 const png = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGNQaJgARAwQCgAfjgTBJKLpzQAAAABJRU5ErkJggg==',
@@ -90,5 +91,27 @@ describe('outputs', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
     await load.or(page.getByTestId('parameters')).waitFor();
     if (await load.isVisible()) await load.click();
     await page.getByTestId('parameters').filter({ hasText: text }).waitFor();
+  });
+
+  test('parameters go along with a document; wrong ones are said at their field, by the page and by the server', async () => {
+    const page = await courant.signIn('dan');
+    await page.getByTestId('upload-options').click();
+    const field = page.getByTestId('upload-parameters');
+    const error = page.getByTestId('upload-parameters-error');
+    await field.fill('{"mode": }');
+    await choose(page, pdf('a.pdf', pages(1)));
+    await error.filter({ hasText: 'not valid JSON' }).waitFor();
+    assert.equal(await page.getByTestId('upload').count(), 0);
+    assert.deepEqual(await findings(page), []);
+    await shot(page, 'upload-options');
+    await field.fill(`{"a": ${'['.repeat(40)}${']'.repeat(40)}}`);
+    await choose(page, pdf('a.pdf', pages(1)));
+    await error.filter({ hasText: /parameters/i }).waitFor();
+    await field.fill('{"mode": "fast"}');
+    await error.waitFor({ state: 'detached' });
+    await choose(page, pdf('a.pdf', pages(1)));
+    await card(page, 'a.pdf').getByTestId('open-job').click();
+    await page.getByTestId('parameters').filter({ hasText: '"mode": "fast"' }).waitFor();
+    assert.deepEqual(page.faults, []);
   });
 });

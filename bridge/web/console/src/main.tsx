@@ -12,6 +12,7 @@ import './styles/badge.css';
 import './styles/toasts.css';
 import './styles/signin.css';
 import './styles/upload.css';
+import './styles/upload-options.css';
 import './styles/cards.css';
 import './styles/notes.css';
 import './styles/jobs.css';

@@ -106,7 +106,7 @@ describe('a batch', () => {
     const uploads = new Uploads({ submit } as unknown as CourantClient, () => {});
     const file = new File(['%PDF'], 'J2.pdf');
     const state = { state: 'waiting', sent: 0, isCut: false, error: null, canRetry: false } as const;
-    uploads.resume([{ id: 'r', file, batch: { id: 'B', size: 2 }, ...state }]);
+    uploads.resume([{ id: 'r', file, parameters: null, batch: { id: 'B', size: 2 }, ...state }]);
     render(
       <CourantProvider client={client}>
         <UploadsProvider value={uploads}>

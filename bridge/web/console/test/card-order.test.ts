@@ -8,6 +8,7 @@ const batch = { id: 'b', size: 3 };
 const upload = (name: string, together = true): Upload => ({
   id: name,
   file: new File(['x'], name),
+  parameters: null,
   state: 'sending',
   sent: 0,
   isCut: false,

@@ -38,6 +38,18 @@ describe('files on their way when the page is loaded again', () => {
     expect(ids(begin([other]).one)).not.toEqual([first]);
   });
 
+  it('are other requests with other parameters, which a request id promises', () => {
+    sessionStorage.clear();
+    const file = new File(['%PDF'], 'long.pdf', { type: 'application/pdf', lastModified: 5 });
+    const { one, uploads } = begin([file]);
+    uploads.add([file], { text: '{"a":1}', value: { a: 1 } });
+    uploads.takeUnfinished();
+    const again = begin([]);
+    again.uploads.add([file], { text: '{"a":1}', value: { a: 1 } });
+    expect(ids(again.one)).toEqual([ids(one)[1]]);
+    expect(again.one.asked[0]).toMatchObject({ parameters: { a: 1 } });
+  });
+
   it('are two documents when given twice at once, and another one after they were stopped', () => {
     sessionStorage.clear();
     const file = new File(['%PDF'], 'twice.pdf', { type: 'application/pdf', lastModified: 5 });

@@ -1,6 +1,7 @@
 import { FileUp } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
-import { useUploads } from './context.tsx';
+import { UploadOptions } from './UploadOptions.tsx';
+import { useUploadOptions } from './useUploadOptions.ts';
 
 function carriesFiles(event: DragEvent): boolean {
   return event.dataTransfer?.types.includes('Files') ?? false;
@@ -47,10 +48,9 @@ function usePageDrop(drop: (files: FileList) => void): boolean {
 const verb = matchMedia('(hover: none)').matches ? 'Add' : 'Drop';
 
 export function DropZone({ large }: { readonly large: boolean }) {
-  const { uploads } = useUploads();
+  const { add, options } = useUploadOptions();
   const input = useRef<HTMLInputElement>(null);
-  const [drop] = useState(() => (files: FileList) => uploads.add(files));
-  const over = usePageDrop(drop);
+  const over = usePageDrop(add);
 
   return (
     <section
@@ -97,11 +97,12 @@ export function DropZone({ large }: { readonly large: boolean }) {
           aria-label="Choose PDF files"
           data-testid="dropzone-input"
           onChange={(event) => {
-            uploads.add(event.target.files ?? []);
+            add(event.target.files ?? []);
             event.target.value = '';
           }}
         />
       </div>
+      <UploadOptions {...options} />
     </section>
   );
 }

@@ -2,6 +2,7 @@
 import { type CourantClient, CourantError, newRequestId } from '@courant/client';
 import { errorMessage } from '@courant/react/format';
 import { cacheDocument } from '../viewer/document-cache.ts';
+import type { Parameters } from './parameters.ts';
 
 export interface Upload {
   readonly id: string;
@@ -15,13 +16,21 @@ export interface Upload {
   readonly canRetry: boolean;
   /** Files that came batch are a batch. */
   readonly batch: { readonly id: string; readonly size: number } | null;
+  readonly parameters: Parameters | null;
 }
 
 const maxConcurrent = 3;
 
 /** What a file is known by after a reload, so that an upload goes on with what has arrived. */
-const requestIdKey = (user: string, { name, size, lastModified }: File): string =>
-  `courant.upload ${user} ${name} ${size} ${lastModified}`;
+function requestIdKey(
+  user: string,
+  { name, size, lastModified }: File,
+  parameters: Parameters | null,
+): string {
+  // A request id promises the parameters, too.
+  const suffix = parameters === null ? '' : ` ${parameters.text}`;
+  return `courant.upload ${user} ${name} ${size} ${lastModified}${suffix}`;
+}
 
 /** Why a file is not sent at all. `null` when it is. */
 export function rejectionReason(file: File): string | null {
@@ -77,7 +86,7 @@ export class Uploads {
 
   readonly list = (): readonly Upload[] => this.#all;
 
-  add(files: Iterable<File>): void {
+  add(files: Iterable<File>, parameters: Parameters | null = null): void {
     const all = Array.from(files);
     const size = all.filter((file) => rejectionReason(file) === null).length;
     const common = size > 1 ? { id: newRequestId(), size } : null;
@@ -85,7 +94,8 @@ export class Uploads {
       const error = rejectionReason(file);
       const state = error === null ? 'waiting' : 'failed';
       const batch = error === null ? common : null;
-      return { id: this.#idOf(file), file, state, sent: 0, isCut: false, error, canRetry: false, batch };
+      const id = this.#idOf(file, parameters);
+      return { id, file, parameters, state, sent: 0, isCut: false, error, canRetry: false, batch };
     });
     this.#set([...this.#all, ...added]);
     this.#next();
@@ -96,7 +106,8 @@ export class Uploads {
     this.#aborts.get(id)?.abort();
     this.#aborts.delete(id);
     const upload = this.#all.find((one) => one.id === id);
-    if (upload) this.#stored((storage) => storage.removeItem(requestIdKey(this.#user, upload.file)));
+    if (upload)
+      this.#stored((storage) => storage.removeItem(requestIdKey(this.#user, upload.file, upload.parameters)));
     this.#set(this.#all.filter((upload) => upload.id !== id));
     this.#next();
   }
@@ -130,7 +141,7 @@ export class Uploads {
     for (const upload of waiting.slice(0, Math.max(0, maxConcurrent - busy))) void this.#send(upload);
   }
 
-  async #send({ id, file, batch }: Upload): Promise<void> {
+  async #send({ id, file, batch, parameters }: Upload): Promise<void> {
     const abort = new AbortController();
     this.#aborts.set(id, abort);
     this.#change(id, { state: 'sending' });
@@ -139,6 +150,7 @@ export class Uploads {
         // The same id on every try: a file that did arrive is not submitted twice.
         requestId: id,
         ...(batch === null ? {} : { batchId: batch.id, batchSize: batch.size }),
+        ...(parameters === null ? {} : { parameters: parameters.value }),
         signal: abort.signal,
         onProgress: (sent) => this.#change(id, { sent, state: sent >= 1 ? 'storing' : 'sending' }),
         onWaiting: (isCut) => this.#change(id, { isCut }),
@@ -160,8 +172,8 @@ export class Uploads {
    * The request id it was begun with before a reload, or a new one. Never one that is on the list: the same file twice is two
    * documents.
    */
-  #idOf(file: File): string {
-    const key = requestIdKey(this.#user, file);
+  #idOf(file: File, parameters: Parameters | null): string {
+    const key = requestIdKey(this.#user, file, parameters);
     const known = this.#stored((storage) => storage.getItem(key));
     const isFree = known && !this.#all.some(({ id }) => id === known) && !this.#taken.has(known);
     const id = isFree ? known : newRequestId();
