@@ -3,6 +3,7 @@ import { job } from '../../packages/client/test/harness.ts';
 import { tabsOf } from '../src/detail/result-tabs.ts';
 import { decodeText, mediaTypeName, previewKind } from '../src/outputs/media-type.ts';
 import { mostColumns, mostRows, readTable } from '../src/outputs/table.ts';
+import { indentJson } from '../src/ui/json.ts';
 
 const output = { attempt: 1, mediaType: 'text/csv', name: 'a.csv', sha256: '', sizeBytes: 1, url: '' };
 
@@ -32,6 +33,16 @@ describe('the preview of an output', () => {
     expect(decodeText(utf8.slice(0, 2).buffer, 'text/plain')).toBe('a');
     expect(decodeText(new Uint8Array([0xe9]).buffer, 'text/plain; charset="iso-8859-1"')).toBe('é');
     expect(decodeText(utf8.buffer, 'text/plain; charset=nonsense')).toBe('aé');
+  });
+});
+
+describe('JSON', () => {
+  it('is indented, unless that would change it', () => {
+    expect(indentJson('{"a":[1]}')).toBe('{\n  "a": [\n    1\n  ]\n}');
+    expect(['{"a":', '{"id":9007199254740993}'].map(indentJson)).toEqual([
+      '{"a":',
+      '{"id":9007199254740993}',
+    ]);
   });
 });
 
