@@ -78,7 +78,7 @@ test('sends a command in pieces with a ping between them', async () => {
 test('is told why it is closed', async () => {
   for (const [message, code, reason] of [
     [JSON.stringify({ type: 'auth', token: 'nonsense' }), 4401, 'TOKEN_INVALID'],
-    ['x'.repeat(70_000), 4413, 'MESSAGE_TOO_LARGE'],
+    ['x'.repeat(70_000), 1009, 'MESSAGE_TOO_LARGE'],
     [Buffer.from([1, 2, 3]), 4400, 'BAD_MESSAGE'],
   ]) {
     const { socket, closed } = await open();
