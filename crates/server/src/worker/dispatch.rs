@@ -205,19 +205,23 @@ async fn claim(services: &Services, registry: &Registry, worker: &WorkerId, job:
 async fn give_out(services: &Services, registry: &Registry, worker: &WorkerId, claimed: &Job) -> Result<(), Error> {
     let attempt = AttemptId::of(claimed);
     tracing::info!(job = %claimed.id, attempt = attempt.number, %worker, "job started");
-    let (code, message) = match parameters::text(&services.files, claimed).await {
+    let (code, message, charge) = match parameters::text(&services.files, claimed).await {
         Ok(parameters) => {
             let at = Holder::of(&attempt).wire(&services.credentials, worker);
             let message = Message::Assignment(assignment(claimed, at, parameters));
             if registry.assign(worker, attempt.clone(), message) {
                 return Ok(());
             }
-            ("WORKER_GONE", "The worker left before it got the job.".to_owned())
+            ("WORKER_GONE", "The worker left before it got the job.", AttemptCharge::Free)
         }
-        Err(error) => ("SERVER_FAILED", format!("The server could not read the parameters of the job: {error}.")),
+        Err(error) => {
+            tracing::warn!(job = %claimed.id, %error, "the parameters of a job cannot be read");
+            // Charged: parameters that are lost must not have the job tried for ever.
+            ("SERVER_FAILED", "The server could not read the parameters of the job.", AttemptCharge::Charged)
+        }
     };
     let why = JobError { code: code.into(), message: message.into(), retryable: true };
-    services.end_attempt(&attempt, why, AttemptCharge::Free).await?;
+    services.end_attempt(&attempt, why, charge).await?;
     registry.answered(worker, &attempt);
     Ok(())
 }
@@ -229,6 +233,7 @@ mod tests {
     use courant_engine::testing::submission;
     use courant_joblog::event::Change;
     use courant_joblog::ids::JobId;
+    use courant_joblog::job::Parameters;
     use courant_joblog::memory::MemoryLog;
     use tokio::sync::mpsc;
 
@@ -269,6 +274,26 @@ mod tests {
         assert!(inboxes[0].try_recv().is_ok(), "who came first gets it");
         assert!(inboxes[0].try_recv().is_err(), "twice to the same worker");
         assert!(inboxes[1].try_recv().is_err(), "the same attempt to another worker");
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_parameters_are_lost_is_not_tried_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let services = Services::open(Config::new(folder.path()), Arc::new(MemoryLog::new()), objects).await.unwrap();
+        let following = services.clone();
+        tokio::spawn(async move { following.engine.follow().await });
+        let (registry, id) = (Registry::default(), JobId::random());
+        let mut submission = submission(id.as_str(), "alice");
+        // Said to be a file, which nobody has written.
+        submission.later.parameters = Some(Parameters::Stored { bytes: 3_000, sha256: "00".into() });
+        let made = Change::Submitted(Box::new(submission));
+        let (waiting, _) = services.engine.create(made, id.clone(), Vec::new(), None).await.unwrap();
+        claim(&services, &registry, &WorkerId::new("w"), &waiting.current.job).await.unwrap();
+        let after = services.engine.get(&id).unwrap().current.job;
+        let error = after.error.as_ref().unwrap();
+        assert_eq!((&*error.code, after.attempts_without_progress), ("SERVER_FAILED", 1), "{}", error.message);
+        assert!(!error.message.contains('/'), "paths are the operator's: {}", error.message);
     }
 
     /// As after a pause of the server that made the job: others took its worker for lost meanwhile.
