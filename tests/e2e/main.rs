@@ -25,6 +25,7 @@ mod operators;
 mod outputs;
 mod parts;
 mod passwords;
+mod pdf_parameters;
 mod people;
 mod progress;
 mod retry;

@@ -63,6 +63,8 @@ pub struct Job {
     pub pages_done: i32,
     /// `null` until the document has been analysed.
     pub pages_total: Option<i32>,
+    /// Pages in the document: more than `pagesTotal` where only some were asked for. `null` until it has been analysed.
+    pub document_pages: Option<i32>,
     /// How many jobs of its lane are taken up to and with this one: 1 is next. Owners take turns, so it may grow.
     pub queue_position: Option<i32>,
     /// Seconds until a worker takes it; `null` unless it is queued and there is something to go by.
@@ -257,6 +259,7 @@ impl From<&v1::Job> for Job {
             zones_total: job.zones_completed.saturating_add(i32::from(progress.current_zone.is_some())),
             pages_done: job.pages_done,
             pages_total: (job.pages_total > 0).then_some(job.pages_total),
+            document_pages: (job.document_pages > 0).then_some(job.document_pages),
             queue_position: place.map(|place| place.position),
             estimated_wait: place.and_then(|place| place.estimated_wait.as_ref()).map(seconds),
             estimated_time_remaining: progress.estimated_remaining.as_ref().map(seconds),

@@ -202,7 +202,7 @@ mod tests {
     fn story() -> Vec<Change> {
         vec![
             Change::Started { attempt: 1, worker: WorkerId::new("w") },
-            Change::Planned { attempt: 1, pages: 2, lane: None },
+            Change::Planned { attempt: 1, pages: 2, lane: None, document: None },
             page(1, 100),
             page(2, 200),
             Change::Succeeded { attempt: 1, warnings: vec![] },

@@ -79,8 +79,11 @@ fn change() -> impl Strategy<Value = Change> {
         1 => submission().prop_map(|submission| Change::Submitted(Box::new(submission))),
         8 => text().prop_map(|worker| Change::Started { attempt: 0, worker: WorkerId::new(worker) }),
         6 => prop_oneof![9 => Just(5u32), 1 => 0u32..7, 1 => any::<u32>()]
-            .prop_flat_map(|pages| proptest::option::of(select(Lane::ALL.to_vec())).prop_map(move |lane| (pages, lane)))
-            .prop_map(|(pages, lane)| Change::Planned { attempt: 0, pages, lane }),
+            .prop_flat_map(|pages| {
+                let document = prop_oneof![9 => Just(None), 2 => Just(Some(8)), 1 => any::<u32>().prop_map(Some)];
+                (proptest::option::of(select(Lane::ALL.to_vec())), document).prop_map(move |(lane, of)| (pages, lane, of))
+            })
+            .prop_map(|(pages, lane, document)| Change::Planned { attempt: 0, pages, lane, document }),
         14 => page().prop_map(|page| Change::PageFinished { attempt: 0, page: Box::new(page) }),
         5 => format().prop_map(|format| Change::ExportStarted { attempt: 0, format }),
         4 => (format(), any::<u64>(), text()).prop_map(|(format, bytes, sha256)| {

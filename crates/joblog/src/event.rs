@@ -41,11 +41,14 @@ pub enum Change {
     /// The number of pages is known.
     Planned {
         attempt: u32,
-        /// Pages in the document.
+        /// Pages to be done.
         pages: u32,
         /// The lane the job moves to, now that its size is known.
         #[serde(default)]
         lane: Option<Lane>,
+        /// Pages in the document, where not all of them are to be done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document: Option<u32>,
     },
     /// A page is done and stored.
     PageFinished {

@@ -179,13 +179,16 @@ pub struct Progress {
 /// Pages, as far as known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pages {
-    /// In the document, once it was opened.
+    /// To be done, once the document was opened: all that it has, or those that were asked for.
     pub total: Option<u32>,
     /// Finished, in order, neighbours of one attempt joined.
     pub done: Vec<PageRange>,
     /// In the document, as declared by the caller: for lanes and estimates only.
     #[serde(default)]
     pub expected: Option<u32>,
+    /// In the document, where not all of them are to be done. Not stored where it is `None`, as before there was a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<u32>,
 }
 
 /// Finished pages and who finished them.
@@ -347,6 +350,11 @@ impl Pages {
     /// The attempt that finished this page.
     pub fn attempt_of_page(&self, page: u32) -> Option<u32> {
         self.done.iter().find(|range| (range.first..=range.last).contains(&page)).map(|range| range.attempt)
+    }
+
+    /// How many the document has, which is the highest number of a page.
+    pub fn in_document(&self) -> Option<u32> {
+        self.document.or(self.total)
     }
 
     /// How many were finished by this attempt.

@@ -108,7 +108,7 @@ fields!(LaterFields: folder, traceparent, parameters, outputs);
 fields!(Output: name, media_type, bytes, sha256, attempt);
 fields!(Document: id, name, bytes, sha256);
 fields!(Progress: percent, stage, operation, units_done, units_total);
-fields!(Pages: total, done, expected);
+fields!(Pages: total, done, expected, document);
 fields!(PageRange: first, last, attempt);
 fields!(Export: format, attempt, state);
 fields!(JobError: code, message, retryable);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The version of the page format and of the JSON result.
 pub const VERSION: u32 = 1;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PageArtifact {
     /// [`VERSION`] at the time of writing.
     pub version: u32,

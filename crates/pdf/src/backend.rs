@@ -32,6 +32,9 @@ pub trait PdfBackend: PdfDocument {
     /// Reads a page, counted from 1.
     fn read(&self, number: u32) -> Result<Self::Raw, PageError>;
 
+    /// Takes the text out of a page that is drawn invisibly.
+    fn exclude_hidden_text(&self, raw: &mut Self::Raw);
+
     /// What a page tells about the whole document.
     fn hints(&self, raw: &Self::Raw) -> PageHints;
 

@@ -28,7 +28,9 @@ fn run() -> Result<(), ChildError> {
     let request = std::env::var(REQUEST_VARIABLE).map_err(|_| ChildError::NoRequest)?;
     let request: Request = serde_json::from_str(&request)?;
     match &request.task {
-        ChildTask::Read { document, max_pages, picture } => read::run(&request, document, *max_pages, *picture),
+        ChildTask::Read { document, max_pages, picture, rules } => {
+            read::run(&request, document, *max_pages, *picture, *rules)
+        }
         ChildTask::Become { program, args, read, announce } => {
             exec::become_program(&request, program, args, read, *announce)
         }

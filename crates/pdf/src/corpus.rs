@@ -16,7 +16,7 @@ use crate::PdfConfig;
 use crate::artifact::{Item, Zone};
 use crate::jail::Limits;
 use crate::process::{Child, ChildFailure};
-use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request};
+use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request, TextRules};
 use crate::supervisor::Supervisor;
 pub use compare::Compared;
 pub use table::Table;
@@ -149,6 +149,7 @@ async fn read(path: &Path, config: &PdfConfig, row: &mut Row, words: &mut Words)
             document: path.canonicalize().map_err(failed)?,
             max_pages: config.max_pages,
             picture: None,
+            rules: TextRules::default(),
         },
     };
     let supervisor = Supervisor::default();

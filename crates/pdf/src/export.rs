@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use courant_pdf_parameters::PageSeparator;
 use courant_worker::ResultFormat;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,8 @@ pub(crate) struct Document {
     pub(crate) sha256: String,
     pub(crate) pages: u32,
     pub(crate) warnings: Vec<String>,
+    /// What stands between pages, if it is not the usual.
+    pub(crate) separator: Option<PageSeparator>,
 }
 
 /// Why a result could not be written.
@@ -118,7 +121,7 @@ pub(crate) fn write(
                 if stopped.is_cancelled() {
                     return Err(ExportError::Stopped);
                 }
-                on_progress(100.0 * f64::from(before) / f64::from(pages.count.max(1)));
+                on_progress(100.0 * f64::from(before) / f64::from(pages.count().max(1)));
             }
             export.page(&mut out, &page?)?;
         }

@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use courant_pdf_parameters::InvalidParameter;
 use courant_worker::{CallError, TaskError};
 
 use crate::budget::Exceeded;
@@ -33,6 +34,21 @@ pub(crate) enum Failure {
         exceeded: Exceeded,
         /// Pages that were done by then.
         done: u32,
+    },
+    /// The parameters of the job cannot be taken. The server refuses them when it knows the kind.
+    #[error("the parameters cannot be taken: {0}")]
+    Parameters(#[from] InvalidParameter),
+    /// It has none of the pages that were asked for.
+    #[error("none of the pages asked for is among {document}")]
+    NoSuchPages { document: u32 },
+    /// OCR was asked for on every page, and there is none.
+    #[error("there is no OCR engine")]
+    NoOcr,
+    #[error("the OCR engine does not know the language {language}")]
+    OcrLanguage {
+        language: String,
+        /// Those that it knows.
+        known: String,
     },
     /// No page could be read.
     #[error("no page could be read")]
@@ -69,6 +85,10 @@ impl From<Failure> for TaskError {
             ),
             Failure::Child { error, page } => crashed(&error, page),
             Failure::Exceeded { exceeded, done } => self::exceeded(exceeded, done),
+            asked @ (Failure::Parameters(_)
+            | Failure::NoSuchPages { .. }
+            | Failure::NoOcr
+            | Failure::OcrLanguage { .. }) => cannot_do(&asked),
             Failure::NothingRead => Self::permanent(
                 "DAMAGED_DOCUMENT",
                 "No page of the document could be read. Open it in a PDF viewer, save it again, and submit that copy.",
@@ -83,6 +103,28 @@ impl From<Failure> for TaskError {
             ),
             Failure::Call(error) => error.into(),
         }
+    }
+}
+
+/// What was asked for cannot be done.
+fn cannot_do(asked: &Failure) -> TaskError {
+    match asked {
+        Failure::NoSuchPages { document } => TaskError::permanent(
+            "NO_SUCH_PAGES",
+            format!("The document has none of the pages asked for: it has {document}. Submit it with others."),
+        ),
+        Failure::NoOcr => TaskError::permanent(
+            "NO_OCR",
+            "The job asks for OCR on every page, and the worker has no OCR engine. Submit it with \"ocr\": \"auto\", or install \
+             tesseract on the workers.",
+        ),
+        Failure::OcrLanguage { language, known } => TaskError::permanent(
+            "OCR_LANGUAGE_UNKNOWN",
+            format!(
+                "The OCR engine does not know the language {language}; it knows {known}. Submit it with one of them."
+            ),
+        ),
+        other => TaskError::permanent("INVALID_PARAMETERS", format!("{other}. Submit it with others.")),
     }
 }
 

@@ -11,6 +11,7 @@ mod offer;
 mod progress;
 mod read;
 mod schedule;
+mod selected_pages;
 mod storing;
 mod warnings;
 
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use courant_monitoring::Monitor;
+use courant_pdf_parameters::{OcrMode, PdfParameters};
 use courant_worker::{Handler, Outcome, ResultFormat, Task, TaskError, async_trait, within};
 use tokio::sync::Notify;
 
@@ -34,6 +36,7 @@ use extract::Extraction;
 use progress::Progress;
 use read::PictureReader;
 use schedule::Finished;
+use selected_pages::SelectedPages;
 use warnings::Warnings;
 
 /// Processes PDFs. Takes jobs of the kind `pdf`.
@@ -71,7 +74,8 @@ impl Handler for PdfWorker {
     async fn run(&self, task: Task) -> Result<Outcome, TaskError> {
         let ledger = &self.shared.ledger;
         let supervisor = self.supervisor(ledger.take(task.job_id()));
-        let result = self.supervised(&task, &supervisor, self.job(&task, &supervisor).run()).await;
+        let parameters = PdfParameters::parse(task.parameters()).map_err(Failure::from)?;
+        let result = self.supervised(&task, &supervisor, self.job(&task, &parameters, &supervisor).run()).await;
         if result.is_err() {
             ledger.keep(task.job_id(), supervisor.budget.spent());
         }
@@ -81,7 +85,8 @@ impl Handler for PdfWorker {
     async fn run_part(&self, task: Task, pages: RangeInclusive<u32>) -> Result<(), TaskError> {
         // Each part has its share of the document's budget, and what it cost is its own.
         let supervisor = self.supervisor(Duration::ZERO);
-        self.supervised(&task, &supervisor, self.job(&task, &supervisor).run_part(pages)).await
+        let parameters = PdfParameters::parse(task.parameters()).map_err(Failure::from)?;
+        self.supervised(&task, &supervisor, self.job(&task, &parameters, &supervisor).run_part(pages)).await
     }
 }
 
@@ -90,8 +95,8 @@ impl PdfWorker {
         Supervisor::new(Budget::new(self.config.allowance, spent))
     }
 
-    fn job<'a>(&'a self, task: &'a Task, supervisor: &'a Supervisor) -> Job<'a> {
-        Job { config: &self.config, shared: &self.shared, task, supervisor }
+    fn job<'a>(&'a self, task: &'a Task, parameters: &'a PdfParameters, supervisor: &'a Supervisor) -> Job<'a> {
+        Job { config: &self.config, shared: &self.shared, task, parameters, supervisor }
     }
 
     /// Does the work until it is done, stopped or over its budget. When this returns, all children of the document are gone.
@@ -121,6 +126,7 @@ struct Job<'a> {
     config: &'a PdfConfig,
     shared: &'a Shared,
     task: &'a Task,
+    parameters: &'a PdfParameters,
 }
 
 impl Job<'_> {
@@ -130,13 +136,24 @@ impl Job<'_> {
         let store = self.document().await?;
         let finished = self.finished_pages(&store).await?;
         let password = self.password().await?;
-        let pages = self.extraction(&store, finished, password, None).run().await?;
-        progress.merging(pages);
+        let document_pages = self.extraction(&store, finished, password, None)?.run().await?;
+        let selected = SelectedPages::of(document_pages, self.parameters.pages.as_ref())?;
+        progress.merging(selected.count());
         let merging = self.task.span("merge");
-        let pages = store.pages(pages).await?;
-        let warnings = self.merge(pages.clone()).await?;
+        let pages = store.pages(selected.numbers().collect()).await?;
+        let mut warnings = self.merge(pages.clone()).await?;
+        let goes_beyond = self.parameters.pages.as_ref().is_some_and(|pages| pages.goes_beyond(document_pages));
+        warnings.asked_beyond = goes_beyond.then_some(document_pages);
         drop(merging);
-        self.export(&store, pages, &warnings.sentences(), &mut progress).await?;
+        let document = Document {
+            filename: self.task.filename().to_owned(),
+            bytes: self.task.document_bytes(),
+            sha256: self.task.document_sha256().to_owned(),
+            pages: document_pages,
+            warnings: warnings.sentences(),
+            separator: self.parameters.page_separator.clone(),
+        };
+        self.export(&store, pages, &document, &mut progress).await?;
         Ok(Outcome { warnings: warnings.unreported() })
     }
 
@@ -144,7 +161,7 @@ impl Job<'_> {
     async fn run_part(&self, pages: RangeInclusive<u32>) -> Result<(), Failure> {
         let store = self.document().await?;
         let password = self.password().await?;
-        self.extraction(&store, Finished::default(), password, Some(pages)).run().await?;
+        self.extraction(&store, Finished::default(), password, Some(pages))?.run().await?;
         Ok(())
     }
 
@@ -174,22 +191,16 @@ impl Job<'_> {
         finished: Finished,
         password: Option<SecretText>,
         part: Option<RangeInclusive<u32>>,
-    ) -> Extraction<'b> {
-        let reader = self.shared.ocr.as_ref().map(|ocr| PictureReader {
-            ocr,
-            task: self.task,
-            stats: &self.shared.stats,
-            max_pages: self.config.ocr_max_pages,
-            used: Mutex::default(),
-            supervisor: self.supervisor,
-        });
-        Extraction {
+    ) -> Result<Extraction<'b>, Failure> {
+        let reader = self.picture_reader()?;
+        Ok(Extraction {
             config: self.config,
             shared: self.shared,
             task: self.task,
             supervisor: self.supervisor,
             store,
             limits: self.limits(),
+            parameters: self.parameters,
             password,
             reader,
             schedule: extract::schedule(finished),
@@ -198,7 +209,33 @@ impl Job<'_> {
             part,
             more: Notify::new(),
             taken: Notify::new(),
+        })
+    }
+
+    /// What reads pictures of pages as the job asks for it.
+    fn picture_reader(&self) -> Result<Option<PictureReader<'_>>, Failure> {
+        let ocr = match (&self.shared.ocr, self.parameters.ocr) {
+            (_, OcrMode::Off) | (None, OcrMode::Auto) => return Ok(None),
+            (None, OcrMode::Force) => return Err(Failure::NoOcr),
+            (Some(ocr), OcrMode::Auto | OcrMode::Force) => ocr,
+        };
+        let languages: Vec<String> =
+            self.parameters.ocr_languages.iter().map(|name| name.as_str().to_owned()).collect();
+        if let Some(known) = ocr.languages()
+            && let Some(language) = languages.iter().find(|language| !known.contains(language))
+        {
+            return Err(Failure::OcrLanguage { language: language.clone(), known: known.join(", ") });
         }
+        Ok(Some(PictureReader {
+            ocr,
+            task: self.task,
+            languages,
+            replaces_text: self.parameters.ocr == OcrMode::Force,
+            stats: &self.shared.stats,
+            max_pages: self.config.ocr_max_pages,
+            used: Mutex::default(),
+            supervisor: self.supervisor,
+        }))
     }
 
     /// Pages of earlier attempts whose artifacts are there and right; all others are done again.
@@ -229,7 +266,7 @@ impl Job<'_> {
         &self,
         store: &Store,
         pages: Pages,
-        warnings: &[String],
+        document: &Document,
         progress: &mut Progress<'_>,
     ) -> Result<(), Failure> {
         let formats = self.task.formats();
@@ -239,7 +276,7 @@ impl Job<'_> {
             let mut span = self.task.span("export");
             span.set("courant.format", format.artifact());
             self.task.export_started(wire).await?;
-            match within(&span, self.export_one(store, pages.clone(), warnings, format, wire)).await {
+            match within(&span, self.export_one(store, pages.clone(), document, format, wire)).await {
                 Ok(()) => self.task.export_completed(wire).await?,
                 Err(Failure::Call(courant_worker::CallError::Stopped)) => {
                     return Err(courant_worker::CallError::Stopped.into());
@@ -258,18 +295,12 @@ impl Job<'_> {
         &self,
         store: &Store,
         pages: Pages,
-        warnings: &[String],
+        document: &Document,
         format: Format,
         wire: ResultFormat,
     ) -> Result<(), Failure> {
         let (name, path) = (format.artifact(), store.result(format.artifact()));
-        let document = Document {
-            filename: self.task.filename().to_owned(),
-            bytes: self.task.document_bytes(),
-            sha256: self.task.document_sha256().to_owned(),
-            pages: pages.count,
-            warnings: warnings.to_vec(),
-        };
+        let document = document.clone();
         let (task, limit, target) = (self.task.clone(), self.task.max_artifact_bytes(), path.clone());
         let written = blocking(move || {
             let on_progress = |percent| task.export_progress(wire, percent);

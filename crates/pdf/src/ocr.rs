@@ -29,9 +29,15 @@ pub trait OcrEngine: Send + Sync + fmt::Debug {
     /// What zones name as their tool, for example `ocr:tesseract`.
     fn tool(&self) -> &'static str;
 
-    /// Reads one page. Being dropped is how it is cancelled; nothing may go on after that. Processes are started through the
-    /// supervisor of the document.
-    async fn read(&self, picture: &Picture, supervisor: &Supervisor) -> Result<Reading, OcrError>;
+    /// Reads one page, whose text is in these languages; in those that the engine is configured with, if none is named. Being
+    /// dropped is how it is cancelled; nothing may go on after that. Processes are started through the supervisor of the document.
+    async fn read(&self, picture: &Picture, languages: &[String], supervisor: &Supervisor)
+    -> Result<Reading, OcrError>;
+
+    /// The languages that it can be asked for. `None` where it finds out by itself, whatever it is asked for.
+    fn languages(&self) -> Option<&[String]> {
+        None
+    }
 }
 
 /// How a page looks.
@@ -161,14 +167,19 @@ impl Ocr {
         self.engine.tool()
     }
 
+    pub(crate) fn languages(&self) -> Option<&[String]> {
+        self.engine.languages()
+    }
+
     /// Reads a page of this document when it is its turn.
     pub(crate) async fn read(
         &self,
         document: &str,
         picture: &Picture,
+        languages: &[String],
         supervisor: &Supervisor,
     ) -> Result<Reading, OcrError> {
         let _turn = self.turns.take(document).await;
-        self.engine.read(picture, supervisor).await
+        self.engine.read(picture, languages, supervisor).await
     }
 }

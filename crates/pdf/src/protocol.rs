@@ -40,6 +40,7 @@ pub enum ChildTask {
         max_pages: u32,
         /// Pages without usable text are drawn for OCR like this.
         picture: Option<PictureSize>,
+        rules: TextRules,
     },
     /// Becomes another program, with what it needs and no more.
     Become {
@@ -53,6 +54,15 @@ pub enum ChildTask {
     },
     /// Isolates itself like one that reads, says so like one that becomes a program, and ends.
     Probe,
+}
+
+/// Which text counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextRules {
+    /// All pages are drawn for OCR, whatever their text.
+    pub ocr_every_page: bool,
+    /// Text that is drawn invisibly is left out.
+    pub exclude_hidden: bool,
 }
 
 /// How pages are drawn for OCR.

@@ -84,13 +84,13 @@ impl Store {
         blocking(move || pages.write()).await
     }
 
-    /// The pages that were kept, of a document with so many.
-    pub(crate) async fn pages(&self, count: u32) -> std::io::Result<Pages> {
+    /// The pages that were kept under these numbers, in their order.
+    pub(crate) async fn pages(&self, numbers: Vec<u32>) -> std::io::Result<Pages> {
         let mut pages = self.pages.clone().lock_owned().await;
         blocking(move || {
             pages.write()?;
-            let places = (1..=count).map(|number| pages.places.get(&number).copied()).collect();
-            Ok(Pages { file: Arc::new(pages.file.try_clone()?), places, count })
+            let places = numbers.into_iter().map(|number| (number, pages.places.get(&number).copied())).collect();
+            Ok(Pages { file: Arc::new(pages.file.try_clone()?), places })
         })
         .await
     }
@@ -109,19 +109,23 @@ pub(crate) fn verified(number: u32, json: &[u8]) -> Option<PageArtifact> {
     (page.version == VERSION && page.number == number).then_some(page)
 }
 
-/// All pages of a document, in order, read one at a time.
+/// Pages of a document, in order, read one at a time.
 #[derive(Clone)]
 pub(crate) struct Pages {
     file: Arc<File>,
-    places: Arc<[Option<Place>]>,
-    /// How many there are.
-    pub(crate) count: u32,
+    /// Each with its number.
+    places: Arc<[(u32, Option<Place>)]>,
 }
 
 impl Pages {
+    /// How many there are.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = std::io::Result<PageArtifact>> + '_ {
         let mut json = Vec::new();
-        (1..=self.count).zip(self.places.iter()).map(move |(number, place)| {
+        self.places.iter().map(move |&(number, place)| {
             let place = place.ok_or_else(|| std::io::Error::other(format!("page {number} was not stored")))?;
             json.resize(place.bytes, 0);
             self.file.read_exact_at(&mut json, place.offset)?;
@@ -142,11 +146,13 @@ mod tests {
             let page = PageArtifact::unreadable(number, 0.0, "why");
             store.put(number, &serde_json::to_vec(&page).unwrap()).await.unwrap();
         }
-        let numbers: Vec<u32> = store.pages(2).await.unwrap().iter().map(|page| page.unwrap().number).collect();
+        let numbers: Vec<u32> =
+            store.pages(vec![1, 2]).await.unwrap().iter().map(|page| page.unwrap().number).collect();
         assert_eq!(numbers, [1, 2]);
-        assert!(store.pages(3).await.unwrap().iter().any(|page| page.is_err()), "there is no third page");
+        assert_eq!(store.pages(vec![2]).await.unwrap().iter().next().unwrap().unwrap().number, 2);
+        assert!(store.pages(vec![1, 2, 3]).await.unwrap().iter().any(|page| page.is_err()), "there is no third page");
         store.put(2, b"{}").await.unwrap();
-        assert!(store.pages(2).await.unwrap().iter().any(|page| page.is_err()));
+        assert!(store.pages(vec![1, 2]).await.unwrap().iter().any(|page| page.is_err()));
         assert!(verified(3, &serde_json::to_vec(&PageArtifact::unreadable(2, 0.0, "why")).unwrap()).is_none());
     }
 }

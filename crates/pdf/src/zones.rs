@@ -14,6 +14,10 @@ use crate::text::{clean, join, squeeze, unreadable_share};
 
 /// The note on every scan while there is no engine.
 pub const NO_OCR: &str = "no OCR engine is configured; this region was not read";
+/// The note on every scan of a job that wants no OCR.
+pub const OCR_OFF: &str = "OCR is off for this job; this region was not read";
+/// The warning of a page that was to be read by OCR and has no scan to say why it was not.
+const OCR_NOT_DONE: &str = "this page could not be drawn, so its own text stands here and not what OCR reads";
 /// The tool of everything read from the text of the file.
 pub const TEXT_LAYER: &str = "text-layer";
 /// The tool of placed pictures.
@@ -87,9 +91,31 @@ pub(crate) fn largest_picture(page: &PageArtifact) -> u64 {
 
 /// Says on the scan of a page that it could not be drawn.
 pub(crate) fn not_drawn(page: &mut PageArtifact) {
-    for zone in page.zones.iter_mut().filter(|zone| zone.kind == Kind::Scan) {
-        zone.note = NOT_DRAWN.into();
+    scans(page).for_each(|scan| scan.note = NOT_DRAWN.into());
+}
+
+/// Says that a page which was to be read by OCR, whatever its text, was not.
+pub(crate) fn not_read_by_ocr(page: &mut PageArtifact) {
+    if scans(page).next().is_none() {
+        page.warnings.push(OCR_NOT_DONE.into());
     }
+}
+
+/// Says on the scans of a page that nobody wanted to read them.
+pub(crate) fn ocr_is_off(mut page: PageArtifact) -> PageArtifact {
+    scans(&mut page).for_each(|scan| scan.note = OCR_OFF.into());
+    page
+}
+
+/// The page without the text that the file has.
+pub(crate) fn without_text_layer(mut page: PageArtifact) -> PageArtifact {
+    page.zones.retain(|zone| zone.tool != TEXT_LAYER);
+    renumber(&mut page);
+    page
+}
+
+fn scans(page: &mut PageArtifact) -> impl Iterator<Item = &mut Zone> {
+    page.zones.iter_mut().filter(|zone| zone.kind == Kind::Scan)
 }
 
 pub(crate) fn empty(bbox: Bbox, kind: Kind) -> Zone {

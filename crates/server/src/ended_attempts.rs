@@ -48,7 +48,7 @@ mod tests {
         let id = JobId::new("J");
         let submitted = Change::Submitted(Box::new(submission("J", "alice")));
         engine.create(submitted, id.clone(), Vec::new(), Some(WorkerId::new("w"))).await.unwrap();
-        let planned = Change::Planned { attempt: 1, pages: 2, lane: None };
+        let planned = Change::Planned { attempt: 1, pages: 2, lane: None, document: None };
         engine.change(&id, |_| Ok(Some(planned.clone()))).await.unwrap();
         assert_eq!(take(), []);
         engine.change(&id, |_| Ok(Some(Change::Cancelling { by: "alice".into() }))).await.unwrap();

@@ -1,6 +1,8 @@
 //! What can go wrong in the service, in words that tell the caller what to do. How it looks on the wire is decided in
 //! one other place, `status`.
 
+use std::borrow::Cow;
+
 use courant_engine::quota::QuotaExceeded;
 use courant_engine::watch::WatchError;
 use courant_joblog::ids::{BatchId, JobId};
@@ -39,8 +41,8 @@ pub enum Error {
     /// A field is out of its range.
     #[error("{field} {problem}")]
     Field {
-        /// Its name in the request.
-        field: &'static str,
+        /// Its name in the request, or its path where it is in `parameters`.
+        field: Cow<'static, str>,
         /// What is wrong and what would be right.
         problem: String,
     },
@@ -144,8 +146,8 @@ pub enum Error {
 
 impl Error {
     /// A field out of its range.
-    pub fn field(field: &'static str, problem: impl Into<String>) -> Self {
-        Self::Field { field, problem: problem.into() }
+    pub fn field(field: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), problem: problem.into() }
     }
 }
 

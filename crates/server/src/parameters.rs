@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use courant_joblog::job::{INLINE_PARAMETERS_BYTES, Job, Parameters};
+use courant_joblog::job::{Format, INLINE_PARAMETERS_BYTES, Job, Parameters};
 use courant_joblog::log::Blob;
+use courant_pdf_parameters::{InvalidParameter, PdfParameters, ResultName};
 use futures::TryStreamExt as _;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -15,6 +16,8 @@ use crate::job_folder::JobFolder;
 
 /// The longest text in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// The kind of work that comes with Courant, and whose parameters are known.
+pub const PDF_KIND: &str = "pdf";
 /// The deepest nesting: the object itself is the first level.
 pub const MAX_DEPTH: usize = 32;
 
@@ -32,6 +35,28 @@ pub fn check(text: String) -> Result<Option<Bytes>, Error> {
         Ok(Kind::Object) => Ok(Some(text.into())),
         Ok(Kind::Other) => Err(Error::field("parameters", "must be a JSON object, as in {\"key\": \"value\"}")),
         Err(error) => Err(Error::field("parameters", format!("must be JSON: {error}"))),
+    }
+}
+
+/// What a job of this kind may not be asked for is refused, with the path of the field. Gives the formats to write, if the parameters
+/// name any. Of kinds that are not known here nothing is checked.
+pub fn check_for_kind(kind: &str, text: Option<&Bytes>) -> Result<Option<Vec<Format>>, Error> {
+    let Some(text) = text.filter(|_| kind == PDF_KIND) else { return Ok(None) };
+    // It was a text when it was checked.
+    let asked =
+        PdfParameters::parse(&String::from_utf8_lossy(text)).map_err(|InvalidParameter { path, problem }| {
+            let field = if path.is_empty() { "parameters".into() } else { format!("parameters.{path}") };
+            Error::field(field, problem)
+        })?;
+    Ok(asked.formats.map(|named| named.into_iter().map(format).collect()))
+}
+
+fn format(name: ResultName) -> Format {
+    match name {
+        ResultName::Json => Format::Json,
+        ResultName::Markdown => Format::Markdown,
+        ResultName::Text => Format::Text,
+        ResultName::Html => Format::Html,
     }
 }
 
@@ -171,6 +196,17 @@ mod tests {
             assert!(problem(text).contains("must be JSON"), "{text}: {}", problem(text));
         }
         assert!(problem(format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES))).contains("at most 65536 bytes"));
+    }
+
+    #[test]
+    fn parameters_of_pdf_jobs_are_known_and_those_of_others_are_not() {
+        let check = |kind, text: &'static str| check_for_kind(kind, Some(&Bytes::from_static(text.as_bytes())));
+        assert_eq!(check("pdf", r#"{"formats":["txt","json"]}"#).unwrap(), Some(vec![Format::Text, Format::Json]));
+        assert_eq!(check("pdf", r#"{"pages":"2-"}"#).unwrap(), None);
+        assert_eq!(check("other", r#"{"pages":[]}"#).unwrap(), None);
+        let error = check("pdf", r#"{"ocrLanguages":["eng",3]}"#).unwrap_err();
+        assert!(matches!(&error, Error::Field { field, .. } if field == "parameters.ocrLanguages[1]"), "{error}");
+        assert_eq!(check_for_kind("pdf", None).unwrap(), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl From<Error> for Status {
         let name = reason.as_str_name().trim_start_matches(REASON_PREFIX);
         let mut details = ErrorDetails::with_error_info(name, DOMAIN, HashMap::new());
         if let Error::Field { field, problem } = &error {
-            details.add_bad_request_violation(*field, problem);
+            details.add_bad_request_violation(field.as_ref(), problem);
         }
         if let Error::Engine(Refused::JobState { job, needs, .. }) = &error {
             details.add_precondition_failure_violation("STATE", job.as_str(), *needs);

@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn plan(pages_total: i32) -> Message {
-        Message::Plan(ReportPlan { attempt: None, pages_total })
+        Message::Plan(ReportPlan { attempt: None, pages_total, document_pages: 0 })
     }
 
     fn progress(percent: f64) -> Message {

@@ -208,7 +208,7 @@ impl Task {
         &self.assignment.labels
     }
 
-    /// Pages in the document, when an earlier attempt found out.
+    /// Pages to be done, when an earlier attempt found out.
     pub fn pages_total(&self) -> Option<u32> {
         u32::try_from(self.assignment.pages_total).ok().filter(|&pages| pages > 0)
     }
@@ -325,9 +325,15 @@ impl Task {
     }
 
     /// Says how many pages the document has. Durable.
-    pub async fn plan(&self, pages_total: u32) -> Result<(), CallError> {
+    pub async fn plan(&self, pages: u32) -> Result<(), CallError> {
+        self.plan_selected(pages, pages).await
+    }
+
+    /// Says how many pages are to be done of how many that the document has: pages keep their numbers. Durable.
+    pub async fn plan_selected(&self, pages: u32, document_pages: u32) -> Result<(), CallError> {
         let attempt = Some(self.attempt.key.to_ref());
-        self.durable(Message::Plan(ReportPlan { attempt, pages_total: clamp(pages_total) })).await
+        let (pages_total, document_pages) = (clamp(pages), clamp(document_pages));
+        self.durable(Message::Plan(ReportPlan { attempt, pages_total, document_pages })).await
     }
 
     /// Says that a page is done. Its artifact `pages/<number, six digits>.json` must have been written. At most 1,000

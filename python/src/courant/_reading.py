@@ -90,7 +90,7 @@ class AsyncReading(AsyncBase):
     async def pages(self, job: JobLike) -> AsyncIterator[Tuple[int, Any]]:
         """The finished pages in order, each with its number. Those that are not done are left out."""
         now = await self.get(job)
-        for number in range(1, now.pages_total + 1):
+        for number in range(1, max(now.pages_total, now.document_pages) + 1):
             try:
                 yield number, await self.page(now, number)
             except (Conflict, NotFound):

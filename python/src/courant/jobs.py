@@ -167,8 +167,13 @@ class Job:
 
     @property
     def pages_total(self) -> int:
-        """0 until known."""
+        """Pages to be done; 0 until known."""
         return self.message.pages_total
+
+    @property
+    def document_pages(self) -> int:
+        """Pages in the document: more than `pages_total` where only some were asked for. 0 until known."""
+        return self.message.document_pages
 
     @property
     def pages_done(self) -> int:

@@ -296,7 +296,11 @@ impl Worker {
     }
 
     pub async fn plan(&self, pages_total: i32) {
-        send_report(&self.out, Report::Plan(v1::ReportPlan { attempt: self.attempt(), pages_total })).await;
+        send_report(
+            &self.out,
+            Report::Plan(v1::ReportPlan { attempt: self.attempt(), pages_total, document_pages: 0 }),
+        )
+        .await;
     }
 
     fn call<T>(&self, message: T) -> Request<T> {

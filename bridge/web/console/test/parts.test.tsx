@@ -25,6 +25,15 @@ describe('the page strip', () => {
     expect(donePages(known)).toEqual([true, true, false, true, false]);
   });
 
+  it('shows how many are done of those that were asked for, whichever these are', () => {
+    const page = { number: 9, width: 1, height: 1, zoneCount: 0, durationMs: 1, warnings: [], zones: [] };
+    const known = {
+      ...view(job({ pagesTotal: 3, documentPages: 9, pagesDone: 2 }), 0),
+      pages: Array.from({ length: 9 }, (_, index) => (index === 8 ? page : undefined)),
+    };
+    expect(donePages(known)).toEqual([true, true, false]);
+  });
+
   it('shows many pages in few cells and loses none', () => {
     const done = Array.from({ length: 311 }, (_, index) => index < 100);
     const strip = cells(done);
@@ -108,6 +117,12 @@ describe('the pages of a document', () => {
     ]);
     expect(list[0]).toMatchObject({ width: 600, height: 800, blocks: null });
     expect(countZones(list)).toEqual({ table: 1 });
+  });
+
+  it('are those that were asked for, under their own numbers', () => {
+    const some = job({ pagesTotal: 2, documentPages: 4, pagesDone: 1 });
+    const live = { ...view(some, 0), pages: [undefined, found(2, 'table')] };
+    expect(pageItems(live, null, 4).map(({ number }) => number)).toEqual([2]);
   });
 });
 

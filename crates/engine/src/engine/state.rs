@@ -133,7 +133,7 @@ mod tests {
         let page =
             |number| Page { number, width: 1.0, height: 1.0, zones: vec![], duration_ms: 1_000, warnings: vec![] };
         let started = Change::Started { attempt: 1, worker: WorkerId::new("w") };
-        let mut changes = vec![started, Change::Planned { attempt: 1, pages: 5, lane: None }];
+        let mut changes = vec![started, Change::Planned { attempt: 1, pages: 5, lane: None, document: None }];
         changes.extend((1..5).map(|number| Change::PageFinished { attempt: 1, page: Box::new(page(number)) }));
         changes
     }

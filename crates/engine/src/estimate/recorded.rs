@@ -176,7 +176,7 @@ impl Service {
     /// The document is open: its pages are read, so many side by side, each child taking the next one.
     fn plan(&mut self, id: JobId, attempt: u32) {
         let pages = self.stories[&id].pages.clone();
-        self.change(&id, Change::Planned { attempt, pages: pages.len() as u32, lane: None });
+        self.change(&id, Change::Planned { attempt, pages: pages.len() as u32, lane: None, document: None });
         let done = self.view.get(&id).unwrap().job.pages.clone();
         let mut children = vec![0u64; self.traffic.children];
         for (number, (spent, _)) in (1u32..).zip(pages).filter(|(number, _)| !done.is_done(*number)) {
@@ -420,7 +420,7 @@ fn documents_that_were_really_read() {
                 job = queued(&format!("J{documents}"), "alice");
                 Change::Started { attempt, worker: WorkerId::new("w") }
             }
-            "plan" => Change::Planned { attempt, pages: number(2) as u32, lane: None },
+            "plan" => Change::Planned { attempt, pages: number(2) as u32, lane: None, document: None },
             "page" => Change::PageFinished { attempt, page: Box::new(page(number(2) as u32, words[3], number(4))) },
             _ => Change::Succeeded { attempt, warnings: vec![] },
         };

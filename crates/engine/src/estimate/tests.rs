@@ -100,7 +100,7 @@ impl Sim {
             Next::Arrive => self.arrive(),
             Next::Plan(id) => {
                 let pages = self.jobs[&id].pages;
-                self.change(&id, |attempt| Change::Planned { attempt, pages, lane: None });
+                self.change(&id, |attempt| Change::Planned { attempt, pages, lane: None, document: None });
                 self.next_page(&id, 1);
             }
             Next::Page(id, number) => {

@@ -201,7 +201,7 @@ impl World {
             }
             Step::Plan { job, pages, lane } => {
                 let Some(job) = self.pick(job, |job| running(job) && job.pages.total.is_none()) else { return Ok(()) };
-                self.change(&job, Change::Planned { attempt: job.attempt, pages, lane });
+                self.change(&job, Change::Planned { attempt: job.attempt, pages, lane, document: None });
             }
             Step::Page { job } => {
                 let unfinished = |job: &Job| job.pages.total.is_some_and(|total| job.pages.done_count() < total);

@@ -79,7 +79,7 @@ async fn how_long_an_attempt_runs_is_no_matter_of_the_wall_clock() {
         let job = started(&job);
         view.apply(&entry(3, &job));
         tokio::time::advance(Duration::from_secs(4)).await;
-        let planned = Change::Planned { attempt: 1, pages: 2, lane: None };
+        let planned = Change::Planned { attempt: 1, pages: 2, lane: None, document: None };
         let job = apply(Some(&job), &Event::new(Timestamp(2 + jump), planned)).unwrap();
         view.apply(&entry(4, &job));
         let current = view.get(&job.id).unwrap();

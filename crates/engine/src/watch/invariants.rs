@@ -132,7 +132,10 @@ async fn running_at(engine: &Engine, percent: f64) -> JobId {
     let (id, worker) = (submission.id.clone(), WorkerId::new("w"));
     let change = Change::Submitted(Box::new(submission));
     engine.create(change, id.clone(), Vec::new(), Some(worker)).await.unwrap();
-    engine.change(&id, |_| Ok(Some(Change::Planned { attempt: 1, pages: 100, lane: None }))).await.unwrap();
+    engine
+        .change(&id, |_| Ok(Some(Change::Planned { attempt: 1, pages: 100, lane: None, document: None })))
+        .await
+        .unwrap();
     let progress = Progress { percent, ..engine.get(&id).unwrap().current.job.progress.clone() };
     assert!(engine.report(&id, LiveProgress { attempt: 1, progress, zone: None }, TransientChange::Progress));
     id

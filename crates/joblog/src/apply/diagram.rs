@@ -59,7 +59,7 @@ fn changes() -> Vec<Change> {
     let all = vec![
         Change::Submitted(Box::new(submission("J", "alice"))),
         Change::Started { attempt, worker: WorkerId::new("w") },
-        Change::Planned { attempt, pages: 2, lane: None },
+        Change::Planned { attempt, pages: 2, lane: None, document: None },
         Change::PageFinished { attempt, page: Box::new(page("J", 1, 0)) },
         Change::ExportStarted { attempt, format },
         Change::ExportCompleted { attempt, format, bytes: 1, sha256: "ab".into() },

@@ -110,7 +110,9 @@ fn change(job: &mut Job, change: &Change, at: Timestamp) -> Result<(), IllegalCh
     match change {
         Change::Submitted(_) => Err(IllegalChange::AlreadyExists),
         Change::Started { attempt, worker } => begin::started(job, *attempt, worker, at),
-        Change::Planned { attempt, pages, lane } => work::planned(running(job, *attempt)?, *pages, *lane),
+        Change::Planned { attempt, pages, lane, document } => {
+            work::planned(running(job, *attempt)?, *pages, *lane, *document)
+        }
         Change::PageFinished { attempt, page } => work::page_finished(running(job, *attempt)?, page),
         Change::ExportStarted { attempt, format } => work::export_started(running(job, *attempt)?, *format),
         Change::ExportCompleted { attempt, format, bytes, sha256 } => {

@@ -83,8 +83,9 @@ fn pages_hold(pages: &Pages, attempt: u32) -> Result<(), TestCaseError> {
     let total = pages.total.unwrap_or(0);
     prop_assert!(pages.done_count() <= total);
     prop_assert!(pages.total != Some(0));
+    prop_assert!(pages.in_document().unwrap_or(0) >= total);
     for range in &pages.done {
-        prop_assert!(1 <= range.first && range.first <= range.last && range.last <= total);
+        prop_assert!(1 <= range.first && range.first <= range.last && range.last <= pages.in_document().unwrap_or(0));
         prop_assert!((1..=attempt).contains(&range.attempt));
     }
     for pair in pages.done.windows(2) {
@@ -111,6 +112,7 @@ fn follows(before: &Job, after: &Job, change: &Change) -> Result<(), TestCaseErr
         prop_assert!(after.pages.is_done(page), "page {page} was taken back");
     }
     prop_assert!(before.pages.total.is_none() || before.pages.total == after.pages.total);
+    prop_assert!(before.pages.total.is_none() || before.pages.document == after.pages.document);
     prop_assert!(before.zones <= after.zones);
     let names = |job: &Job| job.later.outputs.iter().map(|output| output.name.clone()).collect::<Vec<_>>();
     prop_assert!(names(after).starts_with(&names(before)), "an output is gone");

@@ -25,7 +25,7 @@ impl Story {
 
     fn planned(pages: u32) -> Self {
         let mut story = Self::running();
-        story.then(Change::Planned { attempt: 1, pages, lane: None });
+        story.then(Change::Planned { attempt: 1, pages, lane: None, document: None });
         story
     }
 
@@ -85,7 +85,7 @@ fn a_whole_life_that_ends_well() {
     assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(2_000))));
     assert_eq!(job.worker.as_ref().map(WorkerId::as_str), Some("worker-1"));
 
-    let job = story.then(Change::Planned { attempt: 1, pages: 3, lane: None });
+    let job = story.then(Change::Planned { attempt: 1, pages: 3, lane: None, document: None });
     assert_eq!((job.progress.percent, job.pages.total, job.progress.units_total), (10.0, Some(3), 3));
 
     let job = story.then(finished(1, 1));
@@ -133,10 +133,10 @@ fn a_second_attempt_goes_on_from_the_last_finished_page() {
     assert_eq!((job.started, job.attempt_started), (Some(Timestamp(2_000)), Some(Timestamp(8_000))));
     assert_eq!(story.refuses(finished(1, 3)), IllegalChange::WrongAttempt { current: 2 });
     assert_eq!(
-        story.refuses(Change::Planned { attempt: 2, pages: 5, lane: None }),
+        story.refuses(Change::Planned { attempt: 2, pages: 5, lane: None, document: None }),
         IllegalChange::BadPlan { known: Some(4), reported: 5 }
     );
-    story.then(Change::Planned { attempt: 2, pages: 4, lane: None });
+    story.then(Change::Planned { attempt: 2, pages: 4, lane: None, document: None });
     assert_eq!(story.refuses(finished(2, 2)), IllegalChange::Duplicate);
     let job = story.then(finished(2, 3));
     let ranges = [PageRange { first: 1, last: 2, attempt: 1 }, PageRange { first: 3, last: 3, attempt: 2 }];
@@ -158,7 +158,7 @@ fn attempts_without_progress_are_counted_until_none_is_left() {
     assert_eq!(story.then(retrying(3, AttemptCharge::Charged)).attempts_without_progress, 2);
     story.then(started(4));
     assert!(!may_retry(&story.job));
-    story.then(Change::Planned { attempt: 4, pages: 2, lane: None });
+    story.then(Change::Planned { attempt: 4, pages: 2, lane: None, document: None });
     story.then(finished(4, 1));
     assert!(may_retry(&story.job), "a finished page earns the job another attempt");
     assert_eq!(story.then(retrying(4, AttemptCharge::Charged)).attempts_without_progress, 0);
@@ -266,12 +266,27 @@ fn pages_need_a_plan_and_a_place_in_it() {
     let mut story = Story::running();
     assert_eq!(story.refuses(finished(1, 1)), IllegalChange::NotPlanned);
     assert_eq!(
-        story.refuses(Change::Planned { attempt: 1, pages: 0, lane: None }),
+        story.refuses(Change::Planned { attempt: 1, pages: 0, lane: None, document: None }),
         IllegalChange::BadPlan { known: None, reported: 0 }
     );
-    story.then(Change::Planned { attempt: 1, pages: 2, lane: None });
+    story.then(Change::Planned { attempt: 1, pages: 2, lane: None, document: None });
     assert_eq!(story.refuses(finished(1, 0)), IllegalChange::BadPage { page: 0, total: 2 });
     assert_eq!(story.refuses(finished(1, 3)), IllegalChange::BadPage { page: 3, total: 2 });
+}
+
+#[test]
+fn of_some_pages_of_a_document_each_may_be_any_of_its_and_no_more_are_done_than_planned() {
+    let mut story = Story::running();
+    let planned = |pages, document| Change::Planned { attempt: 1, pages, lane: None, document };
+    assert_eq!(story.refuses(planned(3, Some(2))), IllegalChange::BadPlan { known: None, reported: 3 });
+    story.then(planned(2, Some(9)));
+    assert_eq!(story.refuses(planned(2, None)), IllegalChange::BadPlan { known: Some(2), reported: 2 });
+    assert_eq!(story.refuses(planned(2, Some(8))), IllegalChange::BadPlan { known: Some(2), reported: 2 });
+    assert_eq!(story.refuses(finished(1, 10)), IllegalChange::BadPage { page: 10, total: 9 });
+    story.then(finished(1, 9));
+    assert_eq!(story.refuses(finished(1, 9)), IllegalChange::Duplicate);
+    assert_eq!(story.then(finished(1, 4)).progress.operation, "Processed 2/2 pages");
+    assert_eq!(story.refuses(finished(1, 5)), IllegalChange::BadPage { page: 5, total: 2 });
 }
 
 #[test]

@@ -5,11 +5,17 @@ use crate::job::{
     Export, ExportState, Format, Job, JobError, Lane, MAX_OUTPUTS, Output, Page, PageRange, Pages, Stage,
 };
 
-pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(), IllegalChange> {
-    if pages == 0 || job.pages.total.is_some_and(|known| known != pages) {
+pub(super) fn planned(
+    job: &mut Job,
+    pages: u32,
+    lane: Option<Lane>,
+    document: Option<u32>,
+) -> Result<(), IllegalChange> {
+    let is_another = job.pages.total.is_some_and(|known| known != pages || job.pages.document != document);
+    if pages == 0 || document.is_some_and(|all| all < pages) || is_another {
         return Err(IllegalChange::BadPlan { known: job.pages.total, reported: pages });
     }
-    job.pages.total = Some(pages);
+    (job.pages.total, job.pages.document) = (Some(pages), document);
     job.lane = lane.unwrap_or(job.lane);
     advance(job, 10.0, Stage::Analyse, format!("Found {pages} pages"));
     Ok(())
@@ -17,11 +23,15 @@ pub(super) fn planned(job: &mut Job, pages: u32, lane: Option<Lane>) -> Result<(
 
 pub(super) fn page_finished(job: &mut Job, page: &Page) -> Result<(), IllegalChange> {
     let total = job.pages.total.ok_or(IllegalChange::NotPlanned)?;
-    if !(1..=total).contains(&page.number) {
-        return Err(IllegalChange::BadPage { page: page.number, total });
+    let highest = job.pages.in_document().unwrap_or(total);
+    if !(1..=highest).contains(&page.number) {
+        return Err(IllegalChange::BadPage { page: page.number, total: highest });
     }
     if job.pages.is_done(page.number) {
         return Err(IllegalChange::Duplicate);
+    }
+    if job.pages.done_count() >= total {
+        return Err(IllegalChange::BadPage { page: page.number, total });
     }
     insert(&mut job.pages, page.number, job.attempt);
     job.zones = job.zones.saturating_add(u32::try_from(page.zones.len()).unwrap_or(u32::MAX));

@@ -42,6 +42,23 @@ fn every_flipped_bit_and_every_cut_is_noticed() {
     }
 }
 
+/// Programs from before pages could be chosen read what has nothing to do with it.
+#[test]
+fn a_plan_of_all_pages_is_stored_as_it_always_was() {
+    #[derive(Serialize)]
+    enum Older {
+        Planned { attempt: u32, pages: u32, lane: Option<crate::job::Lane> },
+    }
+    let older = rmp_serde::to_vec(&Older::Planned { attempt: 1, pages: 3, lane: None }).unwrap();
+    let all = Change::Planned { attempt: 1, pages: 3, lane: None, document: None };
+    assert_eq!(rmp_serde::to_vec(&all).unwrap(), older);
+    assert_eq!(rmp_serde::from_slice::<Change>(&older).unwrap(), all);
+    let some = Change::Planned { attempt: 1, pages: 3, lane: None, document: Some(9) };
+    assert_eq!(rmp_serde::from_slice::<Change>(&rmp_serde::to_vec(&some).unwrap()).unwrap(), some);
+    let pages = crate::job::Pages { total: Some(3), ..Default::default() };
+    assert_eq!(rmp_serde::to_vec(&pages).unwrap(), [0x93, 3, 0x90, 0xc0]);
+}
+
 #[test]
 fn a_record_over_the_limit_is_refused() {
     let Record::Changed { event, job } = changed() else { unreachable!() };
@@ -228,7 +245,7 @@ fn every_record() -> Vec<Record> {
     let life = [
         submitted(),
         Change::Started { attempt: 1, worker: worker.clone() },
-        Change::Planned { attempt: 1, pages: 3, lane: None },
+        Change::Planned { attempt: 1, pages: 3, lane: None, document: None },
         Change::PageFinished { attempt: 1, page: dim },
         Change::PageFinished { attempt: 1, page: page(3, 1) },
         Change::ExportStarted { attempt: 1, format: Format::Json },
@@ -242,7 +259,7 @@ fn every_record() -> Vec<Record> {
         Change::Failed { attempt: 2, error: error("BAD") },
         Change::Requeued { by: "alice".into(), password: None },
         Change::Started { attempt: 3, worker: worker.clone() },
-        Change::Planned { attempt: 3, pages: 3, lane: None },
+        Change::Planned { attempt: 3, pages: 3, lane: None, document: None },
         Change::PageFinished { attempt: 3, page: page(2, 1) },
         Change::ExportStarted { attempt: 3, format: Format::Json },
         Change::ExportStarted { attempt: 3, format: Format::Text },

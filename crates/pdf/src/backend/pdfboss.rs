@@ -112,6 +112,10 @@ impl PdfBackend for Pdfboss {
         Ok(RawPage { number, frame: frame(&page), rotate, spans, rulings, images, report })
     }
 
+    fn exclude_hidden_text(&self, raw: &mut RawPage) {
+        raw.spans.retain(|span| !span.invisible);
+    }
+
     fn hints(&self, raw: &RawPage) -> PageHints {
         PageHints { sizes: sizes(&raw.spans), edges: edges(raw) }
     }

@@ -14,7 +14,7 @@ use crate::backend::pdfboss::Pdfboss;
 use crate::backend::{OpenError, PageRenderer, PdfBackend, PdfDocument};
 use crate::jail::{self, Purpose};
 use crate::picture::{PageAppearance, draw};
-use crate::protocol::{ChildMessage, Chunk, Instruction, PictureSize, Refusal, Request, Survey};
+use crate::protocol::{ChildMessage, Chunk, Instruction, PictureSize, Refusal, Request, Survey, TextRules};
 use crate::zones::{self, ZonedPage};
 
 /// How long the beginning of work on zones may be kept to oneself.
@@ -26,6 +26,7 @@ pub(super) fn run(
     path: &Path,
     max_pages: u32,
     picture: Option<PictureSize>,
+    rules: TextRules,
 ) -> Result<(), ChildError> {
     let source = match source(request, path) {
         Ok(source) => source,
@@ -44,7 +45,7 @@ pub(super) fn run(
         return send(&ChildMessage::Refused { why, detail: format!("{pages} pages") });
     }
     send(&ChildMessage::Opened { pages })?;
-    let mut reader = Reader { source, document, pages, picture, window: Window::default() };
+    let mut reader = Reader { source, document, pages, picture, rules, window: Window::default() };
     for order in orders {
         match serde_json::from_str(&order?)? {
             Instruction::Open { .. } => return Err(ChildError::NotOpen),
@@ -123,6 +124,7 @@ struct Reader<B: PdfBackend> {
     document: B,
     pages: u32,
     picture: Option<PictureSize>,
+    rules: TextRules,
     window: Window<B::Raw>,
 }
 
@@ -158,9 +160,12 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
         }
         send(&ChildMessage::Reading { page: number })?;
         let start = Instant::now();
-        let document = &self.document;
+        let (document, exclude_hidden) = (&self.document, self.rules.exclude_hidden);
         let read = catch_unwind(AssertUnwindSafe(|| {
-            document.read(number).map(|raw| {
+            document.read(number).map(|mut raw| {
+                if exclude_hidden {
+                    document.exclude_hidden_text(&mut raw);
+                }
                 let hints = document.hints(&raw);
                 (raw, hints)
             })
@@ -192,7 +197,7 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
         begun.end()?;
         match made {
             Ok(ZonedPage { mut page, wants_ocr }) => {
-                if wants_ocr {
+                if wants_ocr || self.rules.ocr_every_page {
                     self.show(&mut page, may_draw)?;
                 }
                 Ok(page)
@@ -208,7 +213,7 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
     fn show(&mut self, page: &mut PageArtifact, may_draw: bool) -> Result<(), ChildError> {
         let Some(size) = self.picture else { return Ok(()) };
         if !may_draw || zones::largest_picture(page) > size.max_source_pixels {
-            zones::not_drawn(page);
+            self.not_drawn(page);
             return Ok(());
         }
         send(&ChildMessage::Drawing { page: page.number })?;
@@ -216,10 +221,20 @@ impl<B: PdfBackend + PageRenderer> Reader<B> {
             Some(PageAppearance::Picture { width, height, dpi, png }) => {
                 send(&ChildMessage::Picture { page: page.number, width, height, dpi, png })?;
             }
+            Some(PageAppearance::Blank) if self.rules.ocr_every_page => {
+                *page = zones::without_text_layer(std::mem::take(page));
+            }
             Some(PageAppearance::Blank) => {}
-            None => zones::not_drawn(page),
+            None => self.not_drawn(page),
         }
         send(&ChildMessage::Reading { page: page.number })
+    }
+
+    fn not_drawn(&self, page: &mut PageArtifact) {
+        zones::not_drawn(page);
+        if self.rules.ocr_every_page {
+            zones::not_read_by_ocr(page);
+        }
     }
 
     /// Draws a page with the back end that reads it or, where that fails, with the other.

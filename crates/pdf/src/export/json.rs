@@ -22,7 +22,7 @@ struct About<'a> {
 
 impl Export for Json {
     fn begin(&mut self, out: &mut dyn Write, document: &Document) -> Result<()> {
-        let Document { filename, bytes, sha256, pages, warnings } = document;
+        let Document { filename, bytes, sha256, pages, warnings, .. } = document;
         let about = About { filename, bytes: *bytes, sha256, pages: *pages };
         writeln!(out, "{{\"version\":{VERSION},\"generator\":\"courant-pdf {}\",", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "\"document\":{},", serde_json::to_string(&about)?)?;

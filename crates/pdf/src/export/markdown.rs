@@ -1,7 +1,9 @@
 //! Markdown (CommonMark with GFM tables). Headers and footers are left out; every page begins with a comment that names
-//! it, so that the place in the document can be found again.
+//! it, so that the place in the document can be found again, unless the job asks for another separator.
 
 use std::io::{Result, Write};
+
+use courant_pdf_parameters::PageSeparator;
 
 use super::{Document, Export, html};
 use crate::artifact::{Cell, Item, Kind, PageArtifact, Zone};
@@ -9,24 +11,31 @@ use crate::artifact::{Cell, Item, Kind, PageArtifact, Zone};
 #[derive(Default)]
 pub(super) struct Markdown {
     pages: u32,
+    separator: Option<PageSeparator>,
 }
 
 impl Export for Markdown {
-    fn begin(&mut self, _: &mut dyn Write, _: &Document) -> Result<()> {
+    fn begin(&mut self, _: &mut dyn Write, document: &Document) -> Result<()> {
+        self.separator.clone_from(&document.separator);
         Ok(())
     }
 
     fn page(&mut self, out: &mut dyn Write, page: &PageArtifact) -> Result<()> {
-        let gap = if self.pages == 0 { "" } else { "\n" };
+        let is_first = self.pages == 0;
         self.pages += 1;
-        writeln!(out, "{gap}<!-- page {} -->", page.number)?;
-        if page.unreadable {
-            writeln!(out, "\n*Page {}: {}.*", page.number, escape(&page.warnings.join("; ")))?;
+        let unread = page.unreadable.then(|| format!("*Page {}: {}.*", page.number, escape(&page.warnings.join("; "))));
+        let mut texts = unread.into_iter().chain(page.zones.iter().filter_map(zone));
+        match &self.separator {
+            None => writeln!(out, "{}<!-- page {} -->", if is_first { "" } else { "\n" }, page.number)?,
+            Some(separator) => {
+                let before = if is_first { String::new() } else { separator.before(page.number) };
+                write!(out, "{before}")?;
+                if let Some(first) = texts.next() {
+                    writeln!(out, "{first}")?;
+                }
+            }
         }
-        for text in page.zones.iter().filter_map(zone) {
-            writeln!(out, "\n{text}")?;
-        }
-        Ok(())
+        texts.try_for_each(|text| writeln!(out, "\n{text}"))
     }
 
     fn end(&mut self, _: &mut dyn Write, _: &Document) -> Result<()> {

@@ -1,7 +1,9 @@
-//! Plain text: zones divided by empty lines, pages by form feeds. Headers and footers are left out, they would stand
+//! Plain text: zones divided by empty lines, pages by form feeds or what the job asks for. Headers and footers are left out, they would stand
 //! in the middle of sentences.
 
 use std::io::{Result, Write};
+
+use courant_pdf_parameters::PageSeparator;
 
 use super::{Document, Export};
 use crate::artifact::{Kind, PageArtifact, Zone};
@@ -9,16 +11,19 @@ use crate::artifact::{Kind, PageArtifact, Zone};
 #[derive(Default)]
 pub(super) struct Plain {
     pages: u32,
+    separator: Option<PageSeparator>,
 }
 
 impl Export for Plain {
-    fn begin(&mut self, _: &mut dyn Write, _: &Document) -> Result<()> {
+    fn begin(&mut self, _: &mut dyn Write, document: &Document) -> Result<()> {
+        self.separator.clone_from(&document.separator);
         Ok(())
     }
 
     fn page(&mut self, out: &mut dyn Write, page: &PageArtifact) -> Result<()> {
         if self.pages > 0 {
-            out.write_all(b"\x0c")?;
+            let between = self.separator.as_ref().map_or("\x0c".into(), |separator| separator.before(page.number));
+            out.write_all(between.as_bytes())?;
         }
         self.pages += 1;
         if page.unreadable {

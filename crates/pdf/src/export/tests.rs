@@ -30,6 +30,15 @@ fn cell(text: &str, colspan: u8) -> Cell {
 }
 
 async fn written(format: Format, pages: &[Vec<Zone>], limit: u64) -> Result<String, ExportError> {
+    separated(format, pages, limit, None).await
+}
+
+async fn separated(
+    format: Format,
+    pages: &[Vec<Zone>],
+    limit: u64,
+    separator: Option<&str>,
+) -> Result<String, ExportError> {
     let store = Store::new(&std::env::temp_dir())?;
     for (number, zones) in (1..).zip(pages) {
         let zones = zones.clone();
@@ -44,10 +53,11 @@ async fn written(format: Format, pages: &[Vec<Zone>], limit: u64) -> Result<Stri
         sha256: "00".into(),
         pages: count,
         warnings: vec!["w & w".into()],
+        separator: separator.map(|text| PageSeparator::try_from(text.to_owned()).unwrap()),
     };
     let target = store.result(format.artifact());
     let stopped = CancellationToken::new();
-    let pages = store.pages(count).await?;
+    let pages = store.pages((1..=count).collect()).await?;
     write(format, &document, &pages, &target, limit, &stopped, |_| {})?;
     Ok(std::fs::read_to_string(target)?)
 }
@@ -85,6 +95,19 @@ async fn markdown() {
 async fn plain_text() {
     let text = written(Format::Text, &everything(), u64::MAX).await.unwrap();
     assert_eq!(text, "Title\n\n4. one\n- two\n\na\tb|c\nd\te\n\nif x:\n    *y*\n\x0csecond page\n");
+}
+
+#[tokio::test]
+async fn between_pages_stands_what_was_asked_for() {
+    let pages =
+        [1, 2, 3].map(|number| vec![zone(1, Kind::Heading, "H"), zone(2, Kind::Paragraph, &format!("p{number}"))]);
+    let rule = Some("\n---\n\n");
+    let markdown = separated(Format::Markdown, &pages, u64::MAX, rule).await.unwrap();
+    assert_eq!(markdown, "## H\n\np1\n\n---\n\n## H\n\np2\n\n---\n\n## H\n\np3\n");
+    let plain = separated(Format::Text, &pages, u64::MAX, Some("[{page}]\n")).await.unwrap();
+    assert_eq!(plain, "H\n\np1\n[2]\nH\n\np2\n[3]\nH\n\np3\n");
+    let nothing = separated(Format::Markdown, &pages[..2], u64::MAX, Some("")).await.unwrap();
+    assert_eq!(nothing, "## H\n\np1\n## H\n\np2\n");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use courant_pdf_parameters::PdfParameters;
 use courant_worker::{CallError, Task};
 use futures::future::try_join_all;
 use tokio::sync::Notify;
@@ -16,6 +17,7 @@ use super::lane::Lane;
 use super::progress::Progress;
 use super::read::PictureReader;
 use super::schedule::{Finished, PageSchedule, RetryDecision};
+use super::selected_pages::SelectedPages;
 use crate::PdfConfig;
 use crate::artifact::PageArtifact;
 use crate::failure::{Failure, Limits};
@@ -38,6 +40,7 @@ pub(super) struct Extraction<'a> {
     pub(super) supervisor: &'a Supervisor,
     pub(super) store: &'a Store,
     pub(super) limits: Limits,
+    pub(super) parameters: &'a PdfParameters,
     pub(super) password: Option<SecretText>,
     pub(super) reader: Option<PictureReader<'a>>,
     pub(super) schedule: Mutex<PageSchedule>,
@@ -53,7 +56,7 @@ pub(super) struct Extraction<'a> {
 }
 
 impl<'a> Extraction<'a> {
-    /// Gives the number of pages once all are stored and reported.
+    /// Gives the number of pages that the document has, once all that are to be done are stored and reported.
     pub(super) async fn run(&self) -> Result<u32, Failure> {
         let mut first = Lane::new(self);
         let (pages, survey) = self.survey(&mut first).await?;
@@ -157,19 +160,21 @@ impl<'a> Extraction<'a> {
 
     /// The document is open.
     pub(super) async fn opened(&self, pages: u32) -> Result<(), Failure> {
-        let finished = {
-            let mut schedule = self.schedule();
-            schedule.finished.limit(pages);
-            schedule.finished.len()
-        };
         if let Some(part) = &self.part {
             let own = part.end().saturating_sub(*part.start()).saturating_add(1);
             self.supervisor.budget.plan(own.min(pages), pages, 0);
             return Ok(());
         }
-        self.supervisor.budget.plan(pages, pages, finished);
-        self.with_progress(|progress, _| progress.planned(pages));
-        self.task.plan(pages).await?;
+        let selected = SelectedPages::of(pages, self.parameters.pages.as_ref())?;
+        let finished = {
+            let mut schedule = self.schedule();
+            schedule.finished.limit(pages);
+            schedule.leave_out(selected.others());
+            schedule.finished.len()
+        };
+        self.supervisor.budget.plan(selected.count(), pages, finished);
+        self.with_progress(|progress, _| progress.planned(selected.count()));
+        self.task.plan_selected(selected.count(), pages).await?;
         self.with_progress(|progress, done| progress.extracting(done));
         Ok(())
     }

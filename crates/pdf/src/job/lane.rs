@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use courant_pdf_parameters::{HiddenText, OcrMode};
 use tokio::time::timeout;
 
 use super::child_spans::ChildSpans;
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::fair_semaphore::Permit;
 use crate::ocr::Picture;
 use crate::process::{Child, ChildFailure};
-use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request, Survey};
+use crate::protocol::{ChildMessage, ChildTask, Chunk, Instruction, Refusal, Request, Survey, TextRules};
 use crate::wire;
 
 /// What came of a message of the child.
@@ -196,6 +197,10 @@ impl<'l, 'a> Lane<'l, 'a> {
                 document: self.job.store.document(),
                 max_pages: config.max_pages,
                 picture: self.job.reader.as_ref().map(|_| config.picture),
+                rules: TextRules {
+                    ocr_every_page: self.job.parameters.ocr == OcrMode::Force,
+                    exclude_hidden: self.job.parameters.hidden_text == HiddenText::Exclude,
+                },
             },
         };
         let started = Child::spawn(&config.child, &request, config.output_limits(), self.job.supervisor);

@@ -9,11 +9,15 @@ use crate::artifact::{Kind, PageArtifact, Zone};
 use crate::ocr::{self, Ocr, OcrError, Picture};
 use crate::stats::PdfStats;
 use crate::supervisor::Supervisor;
-use crate::wire;
+use crate::{wire, zones};
 
 pub(super) struct PictureReader<'a> {
     pub(super) ocr: &'a Ocr,
     pub(super) task: &'a Task,
+    /// Those that the job asks for; the engine's own, if it asks for none.
+    pub(super) languages: Vec<String>,
+    /// What was read takes the place of the text of the file.
+    pub(super) replaces_text: bool,
     pub(super) stats: &'a PdfStats,
     /// The most pages of one job.
     pub(super) max_pages: u32,
@@ -43,7 +47,7 @@ impl PictureReader<'_> {
         let start = Instant::now();
         let read = if self.may_read() {
             self.supervisor.budget.add_ocr_page();
-            self.ocr.read(self.task.job_id(), picture, self.supervisor).await
+            self.ocr.read(self.task.job_id(), picture, &self.languages, self.supervisor).await
         } else {
             Err(OcrError::UsedUp)
         };
@@ -52,6 +56,7 @@ impl PictureReader<'_> {
         match read {
             Ok(reading) => {
                 self.note(took, reading.cost_usd, 0);
+                let page = if self.replaces_text { zones::without_text_layer(page) } else { page };
                 ocr::merged(page, reading, self.ocr.tool(), took)
             }
             Err(error) => {

@@ -73,6 +73,11 @@ impl PageSchedule {
         Self { given: finished.pages.clone(), finished, ..Self::default() }
     }
 
+    /// Leaves these pages out.
+    pub(super) fn leave_out(&mut self, pages: impl Iterator<Item = u32>) {
+        self.given.extend(pages);
+    }
+
     /// Divides what is not done yet of these pages among so many children.
     pub(super) fn plan(&mut self, pages: RangeInclusive<u32>, children: u32, max_chunk: u32) {
         let (mut first, end) = pages.into_inner();
@@ -221,6 +226,16 @@ mod tests {
         let mut schedule = PageSchedule::new(finished);
         schedule.plan(1..=9, 1, 32);
         assert_eq!(all(&mut schedule), [(3, 4), (6, 8), (9, 9)]);
+    }
+
+    #[test]
+    fn pages_that_are_left_out_are_neither_read_nor_offered() {
+        let mut schedule = PageSchedule::default();
+        schedule.leave_out([2, 5, 6, 7].into_iter());
+        assert_eq!((schedule.open(9), schedule.parts(9, 2)), (5, vec![4..=4, 8..=9]));
+        schedule.plan(1..=9, 1, 32);
+        assert_eq!(all(&mut schedule), [(1, 1), (3, 4), (8, 8), (9, 9)]);
+        assert!(!schedule.accept(5, &chunk(3, 8)));
     }
 
     #[test]

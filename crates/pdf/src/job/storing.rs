@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use courant_pdf_parameters::OcrMode;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
@@ -10,6 +11,7 @@ use super::extract::{Extraction, KeptPage};
 use crate::artifact::PageArtifact;
 use crate::failure::Failure;
 use crate::ocr::Picture;
+use crate::zones;
 
 /// Pages under way at once. What the server does for several of them at a time, it does faster.
 const PAGES: usize = 16;
@@ -56,6 +58,7 @@ async fn recognize_and_keep(
 ) -> Result<KeptPage, Failure> {
     let page = match (&job.reader, picture) {
         (Some(reader), Some(picture)) => reader.read(page, &picture).await,
+        (None, _) if job.parameters.ocr == OcrMode::Off => zones::ocr_is_off(page),
         _ => page,
     };
     let mut span = job.task.span("store page");

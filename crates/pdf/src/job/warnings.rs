@@ -11,6 +11,8 @@ const MAX_RANGES: usize = 12;
 /// What was found, by page.
 #[derive(Default)]
 pub(super) struct Warnings {
+    /// How many pages the document has, where others were asked for, too.
+    pub(super) asked_beyond: Option<u32>,
     scans: BTreeMap<String, Vec<u32>>,
     others: BTreeMap<String, Vec<u32>>,
 }
@@ -34,7 +36,12 @@ impl Warnings {
 
     /// Those that no page was reported with, for the job: what a page itself warns of the server has added to it already.
     pub(super) fn unreported(&self) -> Vec<String> {
-        self.scans.iter().map(|(why, pages)| sentence(pages.clone(), &format!("scanned; {why}"))).collect()
+        let beyond = self.asked_beyond.map(|pages| {
+            let pages = if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") };
+            format!("Pages were asked for that the document does not have: it has {pages}.")
+        });
+        let scans = self.scans.iter().map(|(why, pages)| sentence(pages.clone(), &format!("scanned; {why}")));
+        beyond.into_iter().chain(scans).collect()
     }
 }
 

@@ -149,7 +149,7 @@ impl OcrEngine for Mistral {
         TOOL
     }
 
-    async fn read(&self, picture: &Picture, _: &Supervisor) -> Result<Reading, OcrError> {
+    async fn read(&self, picture: &Picture, _: &[String], _: &Supervisor) -> Result<Reading, OcrError> {
         let body = wire::request(&self.config.model, &STANDARD.encode(&picture.png));
         let mut tried = 0;
         let answer = loop {

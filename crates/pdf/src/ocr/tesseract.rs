@@ -26,6 +26,8 @@ pub struct TesseractConfig {
     pub program: PathBuf,
     /// Languages as tesseract names them, joined by `+`, for example `eng+deu`.
     pub languages: String,
+    /// Those that are installed; empty before [`TesseractConfig::check`].
+    pub installed: Vec<String>,
     /// The folder of the language data. Default: the program's own.
     pub data: Option<PathBuf>,
     /// How long one page may take. Default 120 s.
@@ -67,6 +69,7 @@ impl TesseractConfig {
         Self {
             program,
             languages: languages.into(),
+            installed: Vec::new(),
             data: None,
             page_timeout: Duration::from_secs(120),
             memory_bytes: 2 << 30,
@@ -87,8 +90,8 @@ impl TesseractConfig {
             .ok_or(TesseractError::Missing)
     }
 
-    /// Whether it is there and has the languages.
-    pub fn check(&self) -> Result<(), TesseractError> {
+    /// Whether it is there and has the languages. Notes which are installed.
+    pub fn check(&mut self) -> Result<(), TesseractError> {
         let asked = languages(&self.languages)?;
         let silent = |why: String| TesseractError::Silent(self.program.clone(), why);
         let mut command = Command::new(&self.program);
@@ -103,12 +106,11 @@ impl TesseractConfig {
             return Err(silent(text));
         }
         let installed: Vec<&str> = text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).collect();
-        match asked.into_iter().find(|language| !installed.contains(language)) {
-            None => Ok(()),
-            Some(language) => {
-                Err(TesseractError::Language { language: language.into(), installed: installed.join(", ") })
-            }
+        if let Some(language) = asked.into_iter().find(|language| !installed.contains(language)) {
+            return Err(TesseractError::Language { language: language.into(), installed: installed.join(", ") });
         }
+        self.installed = installed.into_iter().map(str::to_owned).collect();
+        Ok(())
     }
 }
 
@@ -139,11 +141,12 @@ impl Tesseract {
     }
 
     /// Reads a picture of this fineness from standard input.
-    fn args(&self, picture: &Picture) -> Vec<String> {
-        let TesseractConfig { languages, data, .. } = &self.config;
+    fn args(&self, picture: &Picture, languages: &[String]) -> Vec<String> {
+        let TesseractConfig { languages: usual, data, .. } = &self.config;
+        let languages = if languages.is_empty() { usual.clone() } else { languages.join("+") };
         let mut args: Vec<String> = vec!["stdin".into(), "stdout".into()];
         let dpi = picture.dpi.to_string();
-        args.extend(["--psm", SEGMENTATION, "--dpi", &dpi, "-l", languages].map(str::to_owned));
+        args.extend(["--psm", SEGMENTATION, "--dpi", &dpi, "-l", &languages].map(str::to_owned));
         if let Some(data) = data {
             args.extend(["--tessdata-dir".into(), data.display().to_string()]);
         }
@@ -176,12 +179,21 @@ impl OcrEngine for Tesseract {
         TOOL
     }
 
-    async fn read(&self, picture: &Picture, supervisor: &Supervisor) -> Result<Reading, OcrError> {
+    fn languages(&self) -> Option<&[String]> {
+        Some(&self.config.installed).filter(|installed| !installed.is_empty()).map(Vec::as_slice)
+    }
+
+    async fn read(
+        &self,
+        picture: &Picture,
+        languages: &[String],
+        supervisor: &Supervisor,
+    ) -> Result<Reading, OcrError> {
         let disk = |error: std::io::Error| OcrError::Unavailable(error.to_string());
         // Without a name from the beginning: nothing is left behind, whatever ends this process.
         let mut file = tempfile::tempfile_in(&self.work_dir).map_err(disk)?;
         file.write_all(&picture.png).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(disk)?;
-        let table = self.program(self.args(picture)).run(file, supervisor).await?;
+        let table = self.program(self.args(picture, languages)).run(file, supervisor).await?;
         tsv::parse(&table, picture.width, picture.height)
     }
 }

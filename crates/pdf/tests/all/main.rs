@@ -6,6 +6,7 @@ mod faults;
 mod health;
 mod invariants;
 mod mistral;
+mod parameters;
 mod passwords;
 mod scans;
 mod schema;

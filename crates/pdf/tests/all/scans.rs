@@ -213,11 +213,12 @@ async fn what_an_engine_reads_becomes_zones_of_the_page() {
 
 #[test]
 fn languages_are_checked_before_work_begins() {
-    let Some(tesseract) = installed() else { return };
+    let Some(mut tesseract) = installed() else { return };
     assert_eq!(tesseract.check(), Ok(()));
-    let unknown = TesseractConfig::new(tesseract.program.clone(), "eng+xyz");
+    assert!(tesseract.installed.iter().any(|language| language == "eng"), "{:?}", tesseract.installed);
+    let mut unknown = TesseractConfig::new(tesseract.program.clone(), "eng+xyz");
     assert!(matches!(unknown.check(), Err(TesseractError::Language { language, .. }) if language == "xyz"));
-    let hostile = TesseractConfig::new(tesseract.program, "../../etc/passwd");
+    let mut hostile = TesseractConfig::new(tesseract.program, "../../etc/passwd");
     assert!(matches!(hostile.check(), Err(TesseractError::Languages(_))));
     assert!(matches!(TesseractConfig::find(Path::new("no-such-program")), Err(TesseractError::Missing)));
 }
@@ -247,7 +248,7 @@ impl OcrEngine for Fake {
         "ocr:fake"
     }
 
-    async fn read(&self, picture: &Picture, _: &Supervisor) -> Result<Reading, OcrError> {
+    async fn read(&self, picture: &Picture, _: &[String], _: &Supervisor) -> Result<Reading, OcrError> {
         assert!(picture.png.starts_with(b"\x89PNG") && picture.width > 1000);
         let bbox = Bbox { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 };
         let content = ReadContent::Paragraph(self.0.into());

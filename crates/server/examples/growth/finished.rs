@@ -134,7 +134,12 @@ fn finished(number: usize) -> Job {
         attempts_without_progress: 0,
         worker: None,
         progress: Progress { percent: 100.0, stage, operation, units_done: 12, units_total: 12 },
-        pages: Pages { total: Some(12), done: vec![PageRange { first: 1, last: 12, attempt: 1 }], expected: None },
+        pages: Pages {
+            total: Some(12),
+            done: vec![PageRange { first: 1, last: 12, attempt: 1 }],
+            expected: None,
+            document: None,
+        },
         zones: 143,
         exports: Format::ALL.into_iter().map(export).collect(),
         warnings: Vec::new(),

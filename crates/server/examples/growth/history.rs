@@ -25,7 +25,7 @@ pub async fn row(folder: &Path, size: usize) -> anyhow::Result<Row> {
     let services = open(folder).await?;
     let id = submit(&services, 0, owner(0)).await?;
     claim(&services, 0).await?;
-    let planned = Change::Planned { attempt: 1, pages: u32::try_from(size)?, lane: None };
+    let planned = Change::Planned { attempt: 1, pages: u32::try_from(size)?, lane: None, document: None };
     services.engine.change(&id, |_| Ok(Some(planned.clone()))).await?;
     let watch = Stopwatch::start();
     for first in (1..=size).step_by(TOGETHER) {

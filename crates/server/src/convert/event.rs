@@ -141,7 +141,10 @@ fn change(change: &Change, after: &Job) -> Wire {
         Change::Started { attempt, worker } => {
             Wire::Started(v1::JobStarted { attempt: *attempt as i32, worker_id: worker.to_string() })
         }
-        Change::Planned { pages, .. } => Wire::Planned(v1::JobPlanned { pages_total: *pages as i32 }),
+        Change::Planned { pages, document, .. } => Wire::Planned(v1::JobPlanned {
+            pages_total: *pages as i32,
+            document_pages: document.unwrap_or(*pages) as i32,
+        }),
         Change::PageFinished { page: at, .. } => Wire::PageFinished(v1::PageFinished { page: Some(page(at)) }),
         Change::ExportStarted { format: of, .. } => {
             Wire::ExportStarted(v1::ExportStarted { format: format(*of).into() })

@@ -119,6 +119,7 @@ pub fn job(job: &Job, revision: u64, elapsed_ms: Option<u64>) -> v1::Job {
         attempts: job.attempts.iter().map(attempt).collect(),
         warnings: job.warnings.clone(),
         pages_total: job.pages.total.unwrap_or(0) as i32,
+        document_pages: job.pages.in_document().unwrap_or(0) as i32,
         pages_done: job.pages.done_count() as i32,
         zones_completed: job.zones as i32,
         queue_position: None,

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::files::JobFile;
 use crate::job_folder::JobFolder;
 use crate::objects::{artifact_name, page_name};
+use crate::parameters::PDF_KIND;
 use crate::services::Services;
 
 /// The media type of a format.
@@ -73,7 +74,7 @@ pub async fn read_page(
 
 /// The attempt that did a page.
 fn attempt_of_page(job: &Job, page: u32) -> Result<u32, Error> {
-    let beyond = job.pages.total.is_some_and(|total| page > total);
+    let beyond = job.pages.in_document().is_some_and(|last| page > last);
     match job.pages.attempt_of_page(page) {
         Some(attempt) => Ok(attempt),
         None if beyond || job.state.is_terminal() => Err(Error::PageNotFound { job: job.id.clone(), page }),
@@ -89,7 +90,7 @@ pub async fn read_document(
 ) -> Result<BoxStream<'static, Result<DownloadDocumentResponse, Status>>, Error> {
     let of = &job.document;
     let header = ReadResultHeader {
-        content_type: if &*job.kind == "pdf" { "application/pdf" } else { "application/octet-stream" }.to_owned(),
+        content_type: if &*job.kind == PDF_KIND { "application/pdf" } else { "application/octet-stream" }.to_owned(),
         filename: of.name.to_string(),
         size_bytes: of.bytes as i64,
         sha256: of.sha256.to_string(),

@@ -18,7 +18,7 @@ use crate::convert;
 use crate::convert::id_in;
 use crate::error::Error;
 use crate::objects::Stored;
-use crate::parameters;
+use crate::parameters::{self, PDF_KIND};
 use crate::seal::MAX_PASSWORD;
 use crate::text::{self, is_kind};
 
@@ -36,8 +36,6 @@ pub const MAX_PAGES: u32 = 100_000;
 pub const MAX_BATCH_SIZE: u32 = 100_000;
 /// How long a job may be without a watcher, if it is cancelled for that.
 pub const UNWATCHED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
-/// The kind of jobs that name none.
-const DEFAULT_KIND: &str = "pdf";
 
 /// A header whose every field is in its range.
 #[derive(Clone)]
@@ -79,6 +77,8 @@ impl SubmitRequest {
         if batch_size.is_some() && batch.is_none() {
             return Err(Error::field("batch_size", "needs a batch_id"));
         }
+        let (kind, parameters) = (kind(&header.kind)?, parameters::check(header.parameters)?);
+        let of_parameters = parameters::check_for_kind(&kind, parameters.as_ref())?;
         Ok(Self {
             id: request.as_ref().map_or_else(JobId::random, |request| JobId::derived(&owner, request)),
             owner,
@@ -87,8 +87,8 @@ impl SubmitRequest {
             batch,
             name: name(&header.filename)?,
             lane: convert::lane_in(header.lane)?,
-            kind: kind(&header.kind)?,
-            formats: formats(&header.formats)?,
+            kind,
+            formats: of_parameters.map_or_else(|| formats(&header.formats), |named| Ok(in_order(&named)))?,
             bytes: bytes(header.document_bytes, config.max_document_bytes)?,
             sha256: sha256(&header.sha256)?,
             labels: labels(header.labels)?,
@@ -96,7 +96,7 @@ impl SubmitRequest {
             batch_size,
             cancel_unwatched: unwatched(header.cancel_when_unwatched)?,
             password: password(header.password)?,
-            parameters: parameters::check(header.parameters)?,
+            parameters,
         })
     }
 
@@ -169,7 +169,7 @@ fn name(filename: &str) -> Result<Box<str>, Error> {
 }
 
 fn kind(kind: &str) -> Result<Box<str>, Error> {
-    let kind = if kind.is_empty() { DEFAULT_KIND } else { kind };
+    let kind = if kind.is_empty() { PDF_KIND } else { kind };
     if is_kind(kind) { Ok(kind.into()) } else { Err(Error::field("kind", "must be 1 to 64 of [a-z0-9-]")) }
 }
 
@@ -178,7 +178,12 @@ fn formats(wanted: &[i32]) -> Result<Vec<Format>, Error> {
         return Ok(Format::ALL.to_vec());
     }
     let wanted = wanted.iter().map(|format| convert::format_in("formats", *format)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Format::ALL.into_iter().filter(|format| wanted.contains(format)).collect())
+    Ok(in_order(&wanted))
+}
+
+/// Each once, in the order in which results are written.
+fn in_order(wanted: &[Format]) -> Vec<Format> {
+    Format::ALL.into_iter().filter(|format| wanted.contains(format)).collect()
 }
 
 /// A number that may be left out.

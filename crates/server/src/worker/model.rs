@@ -674,7 +674,7 @@ fn message(holder: &Holder, what: Report) -> In {
             artifact: if goes_with_report(number) { PAGE.into() } else { bytes::Bytes::new() },
         }),
         Report::Accepted => In::Accepted(v1::Accepted { attempt }),
-        Report::Plan => In::Plan(v1::ReportPlan { attempt, pages_total: PAGES }),
+        Report::Plan => In::Plan(v1::ReportPlan { attempt, pages_total: PAGES, document_pages: 0 }),
         Report::Progress => {
             In::Progress(v1::ReportProgress { attempt, percent: 30.0, stage: 3, ..v1::ReportProgress::default() })
         }

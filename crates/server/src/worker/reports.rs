@@ -213,12 +213,18 @@ impl Report<'_> {
         if !(1..=MAX_PAGES).contains(&report.pages_total) {
             return Err(Error::field("plan.pages_total", format!("must be 1 to {MAX_PAGES}")));
         }
+        if report.document_pages != 0 && !(report.pages_total..=MAX_PAGES).contains(&report.document_pages) {
+            let problem = format!("must be pages_total to {MAX_PAGES}, or 0 where it is pages_total");
+            return Err(Error::field("plan.document_pages", problem));
+        }
         let (attempt, pages) = (self.attempt.number, report.pages_total as u32);
+        let document = Some(report.document_pages as u32).filter(|all| *all > pages);
         let moved = |job: &Job| large::lane_for(self.services.config.large_document_pages, job, pages);
         let before = self.held_job()?;
         self.change(|job| {
             let lane = moved(job);
-            (job.pages.total != Some(pages)).then_some(Change::Planned { attempt, pages, lane })
+            let known = job.pages.total == Some(pages) && job.pages.document == document;
+            (!known).then_some(Change::Planned { attempt, pages, lane, document })
         })
         .await?;
         if moved(&before).is_none() || !self.is_in_the_way(&before) {

@@ -16,7 +16,7 @@ fn progress(attempt: Option<AttemptRef>, percent: f64) -> Report {
 }
 
 fn plan(attempt: Option<AttemptRef>, pages_total: i32) -> Report {
-    Report::Plan(ReportPlan { attempt, pages_total })
+    Report::Plan(ReportPlan { attempt, pages_total, document_pages: 0 })
 }
 
 fn page(attempt: Option<AttemptRef>, page: Page) -> Report {

@@ -303,7 +303,7 @@ async fn a_part_reports_its_own_pages_and_nothing_else() {
             .send(match invalid {
                 0 => Report::Page(ReportPage { attempt, page: Some(page), ..Default::default() }),
                 1 => Report::Page(ReportPage { attempt, page: Some(Page { number: 6, ..page }), ..Default::default() }),
-                2 => Report::Plan(ReportPlan { attempt, pages_total: 3 }),
+                2 => Report::Plan(ReportPlan { attempt, pages_total: 3, document_pages: 0 }),
                 _ => Report::Offer(OfferPages { attempt, revision: 1, pages: vec![] }),
             })
             .await;

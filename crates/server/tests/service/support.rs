@@ -373,7 +373,7 @@ impl Worker {
     }
 
     pub async fn plan(&self, at: &AttemptRef, pages_total: i32) {
-        self.send(Report::Plan(ReportPlan { attempt: Some(at.clone()), pages_total })).await;
+        self.send(Report::Plan(ReportPlan { attempt: Some(at.clone()), pages_total, document_pages: 0 })).await;
     }
 
     pub async fn page(&mut self, at: &AttemptRef, number: i32) {

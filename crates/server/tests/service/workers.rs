@@ -128,7 +128,7 @@ async fn a_report_that_makes_no_sense_fails_the_job_and_not_the_worker() {
     let world = World::new().await;
     let invalid: [fn(AttemptRef) -> Report; 4] = [
         |at| Report::Progress(ReportProgress { attempt: Some(at), percent: f64::NAN, ..Default::default() }),
-        |at| Report::Plan(ReportPlan { attempt: Some(at), pages_total: -1 }),
+        |at| Report::Plan(ReportPlan { attempt: Some(at), pages_total: -1, document_pages: 0 }),
         |at| Report::Page(ReportPage { attempt: Some(at), page: Some(Page::default()), ..Default::default() }),
         |at| Report::ExportCompleted(ReportExportCompleted { attempt: Some(at), format: 1 }),
     ];

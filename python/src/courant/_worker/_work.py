@@ -59,8 +59,9 @@ class Work:
     async def password(self) -> Optional[str]:
         return await self._transfer.read_password() if self.assignment.has_password else None
 
-    async def plan(self, pages: int) -> None:
-        await self._report(plan=pb.ReportPlan(attempt=self.attempt.name, pages_total=pages))
+    async def plan(self, pages: int, document_pages: int) -> None:
+        plan = pb.ReportPlan(attempt=self.attempt.name, pages_total=pages, document_pages=document_pages)
+        await self._report(plan=plan)
 
     async def page(self, page: job_pb2.Page, artifact: Any) -> None:
         content = as_bytes(artifact) if isinstance(artifact, (bytes, bytearray, memoryview)) else _json(artifact)

@@ -51,9 +51,10 @@ class AsyncTask(TaskInfo):
         """The password that the job carries for its document. Keep it out of logs, command lines and files."""
         return await self._wait(self._work.password())
 
-    async def plan(self, pages: int) -> None:
-        """Says how many pages the document has: 1 to 100,000, the same in every attempt. Before the first page."""
-        await self._wait(self._work.plan(pages))
+    async def plan(self, pages: int, document_pages: int = 0) -> None:
+        """Says how many pages there are to do: 1 to 100,000, the same in every attempt. Before the first page. Where not all of the document
+        are to be done, `document_pages` is how many it has; pages keep their numbers."""
+        await self._wait(self._work.plan(pages, document_pages))
 
     async def page(
         self,

@@ -56,9 +56,10 @@ class Task(TaskInfo):
         self._work.attempt.interrupted.wait(seconds)
         self.check()
 
-    def plan(self, pages: int) -> None:
-        """Says how many pages the document has: 1 to 100,000, the same in every attempt. Before the first page."""
-        self._wait(self._work.plan(pages))
+    def plan(self, pages: int, document_pages: int = 0) -> None:
+        """Says how many pages there are to do: 1 to 100,000, the same in every attempt. Before the first page. Where not all of the document
+        are to be done, `document_pages` is how many it has; pages keep their numbers."""
+        self._wait(self._work.plan(pages, document_pages))
 
     def page(
         self,

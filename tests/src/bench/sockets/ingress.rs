@@ -102,7 +102,7 @@ impl Ingress {
     /// Says how many pages the document of a topic's job has, which has to come before its pages.
     pub async fn plan(&self, topic: usize) -> anyhow::Result<()> {
         let job = &self.jobs[topic];
-        let plan = ReportPlan { attempt: Some(job.attempt.clone()), pages_total: PAGES };
+        let plan = ReportPlan { attempt: Some(job.attempt.clone()), pages_total: PAGES, document_pages: 0 };
         self.send(job.worker, Out::Plan(plan)).await
     }
 

@@ -79,7 +79,7 @@ impl Script {
         if let Some(part) = self.assignment.pages {
             self.pages(part.first..=part.last, pages, &done).await?;
         } else {
-            self.send(Out::Plan(ReportPlan { attempt: attempt(), pages_total: pages })).await?;
+            self.send(Out::Plan(ReportPlan { attempt: attempt(), pages_total: pages, document_pages: 0 })).await?;
             self.divide(pages, done).await?;
         }
         match chance {

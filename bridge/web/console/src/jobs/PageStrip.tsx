@@ -3,9 +3,15 @@ import { formatPagesDone } from '../ui/format.ts';
 
 const mostCells = 96;
 
+/** Whether only some pages of the document are to be done: which ones is not known here. */
+function isSelection({ pagesTotal, documentPages }: JobView['job']): boolean {
+  return pagesTotal !== null && documentPages !== null && pagesTotal < documentPages;
+}
+
 /** Which pages are done. Of those done before this page was open only the number is known: they are taken to be the first. */
 export function donePages({ job, pages }: JobView): readonly boolean[] {
   const total = job.pagesTotal ?? 0;
+  if (isSelection(job)) return Array.from({ length: total }, (_, index) => index < job.pagesDone);
   const done = Array.from({ length: total }, (_, index) => pages[index] !== undefined);
   let missing = job.pagesDone - done.filter(Boolean).length;
   for (let index = 0; index < total && missing > 0; index += 1) {
@@ -52,7 +58,8 @@ export function PageStripPlaceholder() {
 export function PageStrip({ view }: { readonly view: JobView }) {
   const { job } = view;
   const strip = cells(donePages(view));
-  const at = isFinished(job) ? -1 : (job.currentZone?.page ?? -1);
+  const numbered = !isSelection(job);
+  const at = isFinished(job) || !numbered ? -1 : (job.currentZone?.page ?? -1);
   return (
     <div
       className="pages"
@@ -66,7 +73,7 @@ export function PageStrip({ view }: { readonly view: JobView }) {
           <span
             key={cell.first}
             className="sheet"
-            title={title(cell)}
+            title={numbered ? title(cell) : undefined}
             data-now={cell.first <= at && at <= cell.last}
           >
             <span className="sheet-fill" style={{ transform: `scaleY(${cell.filled})` }} />

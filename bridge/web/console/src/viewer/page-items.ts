@@ -27,9 +27,9 @@ export function pageItems(
   drawn: number,
 ): readonly PageItem[] {
   const written = new Map(read?.map((page) => [page.view.number, page]));
-  const total = Math.max(job.pagesTotal ?? 0, drawn, pages.length, written.size);
+  const total = Math.max(job.documentPages ?? job.pagesTotal ?? 0, drawn, pages.length, written.size);
   let size = pages.map(sized).find((found) => found !== null) ?? sized(read?.[0]?.view) ?? a4;
-  return Array.from({ length: total }, (_, index) => {
+  const items = Array.from({ length: total }, (_, index) => {
     const number = index + 1;
     const result = written.get(number);
     const page = pages[index] ?? result?.view ?? null;
@@ -37,6 +37,9 @@ export function pageItems(
     const current = job.state === 'running' && job.currentZone?.page === number ? job.currentZone : null;
     return { number, ...size, page, blocks: result?.blocks ?? null, current };
   });
+  // Of a selection only the pages that are done are known to belong to it.
+  const isSelection = (job.pagesTotal ?? 0) < (job.documentPages ?? 0);
+  return isSelection ? items.filter(({ page, current }) => page !== null || current !== null) : items;
 }
 
 /** How many zones of each kind there are on these pages. */

@@ -122,6 +122,7 @@ export const readJob = /* @__PURE__ */ object<wire.Job>({
   currentZone: nullable(readZone),
   documentBytes: number,
   documentId: text,
+  documentPages: nullable(number),
   documentSha256: text,
   elapsed: nullable(number),
   endTime: nullable(text),

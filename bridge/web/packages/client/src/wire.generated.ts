@@ -214,6 +214,8 @@ export interface Job {
   readonly documentBytes: number;
   /** The caller's id of the document, or one the server chose. */
   readonly documentId: string;
+  /** Pages in the document: more than `pagesTotal` where only some were asked for. `null` until it has been analysed. */
+  readonly documentPages: number | null;
   /** In lower-case hexadecimal. */
   readonly documentSha256: string;
   /** Seconds since its attempt began. */

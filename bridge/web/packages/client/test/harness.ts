@@ -174,6 +174,7 @@ export function job(more: Partial<Job> = {}): Job {
     zonesTotal: 0,
     pagesDone: 0,
     pagesTotal: 4,
+    documentPages: more.pagesTotal === undefined ? 4 : more.pagesTotal,
     queuePosition: null,
     estimatedWait: null,
     estimatedTimeRemaining: null,

@@ -200,7 +200,7 @@ async fn an_estimate_that_changes_moves_no_position_and_is_computed_without_one(
     };
     world.submit("first", "alice", "pdf").await;
     let mut changes = vec![Change::Started { attempt: 1, worker: WorkerId::new("w") }];
-    changes.push(Change::Planned { attempt: 1, pages: 5, lane: None });
+    changes.push(Change::Planned { attempt: 1, pages: 5, lane: None, document: None });
     changes.extend((1..=5).map(page));
     changes.push(Change::Succeeded { attempt: 1, warnings: vec![] });
     for change in changes {

@@ -23,6 +23,10 @@ impl<const PANIC: bool> PdfBackend for CannotRender<PANIC> {
         self.0.read(number)
     }
 
+    fn exclude_hidden_text(&self, raw: &mut RawPage) {
+        self.0.exclude_hidden_text(raw);
+    }
+
     fn hints(&self, raw: &RawPage) -> PageHints {
         self.0.hints(raw)
     }
@@ -46,7 +50,7 @@ fn reader<B: PdfBackend>(name: &str) -> Reader<B> {
     let source = Source { file: File::open(path).unwrap(), length: 0, password: None };
     let document: B = source.open().unwrap_or_else(|(_, detail)| panic!("{detail}"));
     let pages = document.page_count();
-    Reader { source, document, pages, picture: Some(SIZE), window: Window::default() }
+    Reader { source, document, pages, picture: Some(SIZE), rules: TextRules::default(), window: Window::default() }
 }
 
 fn first_page<B: PdfBackend + PageRenderer>(reader: &mut Reader<B>) -> PageArtifact {

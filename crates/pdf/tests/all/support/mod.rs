@@ -42,15 +42,38 @@ pub fn form(field: &str) -> Vec<u8> {
     ])
 }
 
+/// A page with a text that is seen and one that is drawn invisibly.
+pub fn with_hidden_text(seen: &str, hidden: &str) -> Vec<u8> {
+    let content = format!("BT /F 12 Tf 20 150 Td ({seen}) Tj ET BT 3 Tr /F 12 Tf 20 100 Td ({hidden}) Tj ET");
+    pdf(&[
+        "<< /Type /Catalog /Pages 2 0 R >>".into(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".into(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Resources << /Font << /F 5 0 R >> >> /Contents 4 0 R >>"
+            .into(),
+        format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".into(),
+    ])
+}
+
 /// So many pages that all show the fixture `scan.pdf`.
 pub fn long_scan(pages: u32) -> Vec<u8> {
+    scans(pages, "")
+}
+
+/// The fixture `scan.pdf` with what an earlier OCR has read, badly, as invisible text.
+pub fn searchable_scan(text: &str) -> Vec<u8> {
+    scans(1, &format!(" BT 3 Tr /F 0.02 Tf 0.1 0.5 Td ({text}) Tj ET"))
+}
+
+/// So many pages with the picture of `scan.pdf`, over which something is drawn, in shares of the page.
+fn scans(pages: u32, over: &str) -> Vec<u8> {
     let scan = fixture("gfdl-or-cc-by-sa-3.0/scan.pdf");
     let find =
         |text: &[u8], from: usize| from + scan[from..].windows(text.len()).position(|part| part == text).unwrap();
     let start = find(b"stream", find(b"/JBIG2Decode", 0)) + "stream\r\n".len();
     let hex: String = scan[start..start + 71_062].iter().map(|byte| format!("{byte:02x}")).collect();
     let kids: String = (0..pages).map(|page| format!("{} 0 R ", page + 5)).collect();
-    let draw = "612 0 0 792 0 0 cm /Im0 Do";
+    let draw = format!("612 0 0 792 0 0 cm /Im0 Do{over}");
     let mut objects = vec![
         "<< /Type /Catalog /Pages 2 0 R >>".into(),
         format!("<< /Type /Pages /Kids [{kids}] /Count {pages} >>"),
@@ -61,8 +84,11 @@ pub fn long_scan(pages: u32) -> Vec<u8> {
             hex.len() + 1
         ),
     ];
-    let page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /XObject << /Im0 4 0 R >> >> /Contents 3 0 R >>";
-    objects.extend((0..pages).map(|_| page.to_owned()));
+    let font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>";
+    let resources = format!("<< /XObject << /Im0 4 0 R >> /Font << /F {font} >> >>");
+    let page =
+        format!("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources {resources} /Contents 3 0 R >>");
+    objects.extend((0..pages).map(|_| page.clone()));
     pdf(&objects)
 }
 

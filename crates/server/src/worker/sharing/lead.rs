@@ -22,8 +22,8 @@ pub(crate) fn offer(
     offer: &OfferPages,
 ) -> Result<(), Error> {
     let job = attempt.held_job(&services.engine)?;
-    let total = job.pages.total.ok_or_else(|| Error::field("offer", "must come after the plan"))?;
-    let pages = spans_in(&offer.pages, total)?;
+    let last = job.pages.in_document().ok_or_else(|| Error::field("offer", "must come after the plan"))?;
+    let pages = spans_in(&offer.pages, last)?;
     if offer.revision < 1 {
         return Err(Error::field("offer.revision", "must be at least 1"));
     }
@@ -35,16 +35,16 @@ pub(crate) fn offer(
     Ok(())
 }
 
-fn spans_in(ranges: &[PageRange], total: u32) -> Result<Vec<PageSpan>, Error> {
+fn spans_in(ranges: &[PageRange], highest: u32) -> Result<Vec<PageSpan>, Error> {
     if ranges.len() > MAX_RANGES {
         return Err(Error::field("offer.pages", format!("must have at most {MAX_RANGES} ranges")));
     }
     let span = |range: &PageRange| {
         let (first, last) = (u32::try_from(range.first).ok()?, u32::try_from(range.last).ok()?);
-        (1 <= first && first <= last && last <= total).then_some(PageSpan { first, last })
+        (1 <= first && first <= last && last <= highest).then_some(PageSpan { first, last })
     };
     let spans: Option<Vec<PageSpan>> = ranges.iter().map(span).collect();
-    let mut spans = spans.ok_or_else(|| Error::field("offer.pages", format!("must lie within 1 to {total}")))?;
+    let mut spans = spans.ok_or_else(|| Error::field("offer.pages", format!("must lie within 1 to {highest}")))?;
     spans.sort_unstable_by_key(|span| span.first);
     if spans.windows(2).any(|pair| pair[0].overlaps(&pair[1])) {
         return Err(Error::field("offer.pages", "must have no page in common"));
