@@ -48,6 +48,8 @@ async fn measure(size: usize, by: Watched) {
         weights: Weights::default(),
         owner_share: 0.75,
         owner_running: 0,
+        owner_weights: Default::default(),
+        kind_running: Default::default(),
         watch_buffer: 1024,
         bookmark_interval: Duration::from_secs(25),
     };

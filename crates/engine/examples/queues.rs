@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use courant_engine::view::{OwnerLimits, View};
+use courant_engine::view::{RunningLimits, View};
 use courant_joblog::apply::apply;
 use courant_joblog::event::{Change, Event, Submission};
 use courant_joblog::ids::{DocumentId, JobId, Revision, Timestamp, WorkerId};
@@ -104,7 +104,7 @@ impl Bench {
     fn claim(&mut self) -> Duration {
         let kinds: [Box<str>; 1] = ["pdf".into()];
         let (slots, mut taken) = (BTreeMap::from([(kinds[0].clone(), 100)]), None);
-        let limits = OwnerLimits { share: 0.75, running: u32::MAX, slots: &slots };
+        let limits = RunningLimits { share: 0.75, running: u32::MAX, slots: &slots, kinds: &BTreeMap::new() };
         let mut spent = timed(|| taken = self.view.take_next(&kinds, &limits, Instant::now().into()));
         let job = taken.expect("somebody waits").job;
         let started = self.entry(&job, Change::Started { attempt: 1, worker: WorkerId::new("w") });

@@ -27,7 +27,7 @@ impl Engine {
     /// Whether smaller jobs of its kind wait that could have the slot of this one.
     pub fn has_smaller_waiting(&self, large: &Job) -> bool {
         let slots = BTreeMap::new();
-        let limits = self.config.owner_limits(&slots);
+        let limits = self.config.running_limits(&slots);
         let smaller = [Lane::Premium, Lane::Normal];
         self.read(|view| smaller.iter().any(|lane| view.would_serve(&large.kind, *lane, &large.owner, &limits)))
     }

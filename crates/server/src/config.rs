@@ -1,6 +1,7 @@
 //! Configuration: every limit of the service has its name, default and range here. Checked once, then fixed.
 
 mod audit;
+mod fairness;
 mod presence;
 mod push;
 mod retention;
@@ -12,10 +13,10 @@ use std::time::Duration;
 use clap::Args;
 use courant_engine::quota;
 use courant_engine::retry::RetryWaits;
-use courant_engine::view::Weights;
 use courant_joblog::log::MAX_BLOB_BYTES;
 
 pub use self::audit::AuditConfig;
+pub use self::fairness::Fairness;
 pub use self::presence::PresenceConfig;
 pub use self::push::{PushConfig, PushService};
 pub use self::retention::Retention;
@@ -208,27 +209,6 @@ pub struct Config {
     #[arg(help_heading = "Uploads", long, env = "COURANT_UPLOAD_PIECES", default_value_t = 10_000, value_name = "N")]
     pub upload_pieces: usize,
 
-    /// How often the premium lane is served, against the other lanes, while all have jobs waiting (1 to 1000)
-    #[arg(help_heading = "Fairness", long, env = "COURANT_PREMIUM_WEIGHT", default_value_t = 6, value_name = "N")]
-    pub premium_weight: u32,
-
-    /// How often the normal lane is served, against the other lanes (1 to 1000)
-    #[arg(help_heading = "Fairness", long, env = "COURANT_NORMAL_WEIGHT", default_value_t = 3, value_name = "N")]
-    pub normal_weight: u32,
-
-    /// How often the large lane is served, against the other lanes (1 to 1000)
-    #[arg(help_heading = "Fairness", long, env = "COURANT_LARGE_WEIGHT", default_value_t = 1, value_name = "N")]
-    pub large_weight: u32,
-
-    /// How much of the slots for a kind of jobs one owner may have while another owner waits for them, and at least one
-    /// slot fewer than all (above 0; 1: all of them)
-    #[arg(help_heading = "Fairness", long, env = "COURANT_OWNER_SHARE", default_value_t = 0.75, value_name = "SHARE")]
-    pub owner_share: f64,
-
-    /// Jobs of one kind that an owner may have running at any time, also while nobody else waits (0: no limit)
-    #[arg(help_heading = "Fairness", long, env = "COURANT_OWNER_RUNNING", default_value_t = 0, value_name = "N")]
-    pub owner_running: u32,
-
     /// Waiting jobs of one watch over many jobs whose positions are sent as they change, those that are next (0 to 10000)
     #[arg(
         help_heading = "Watches",
@@ -261,6 +241,10 @@ pub struct Config {
         value_name = "N"
     )]
     pub notifications_per_user: usize,
+
+    /// Who is served how often
+    #[command(flatten)]
+    pub fairness: Fairness,
 
     /// What users share
     #[command(flatten)]
@@ -339,11 +323,7 @@ impl Config {
             upload_retention: Duration::from_secs(24 * 3600),
             upload_piece_bytes: 4 << 20,
             upload_pieces: 10_000,
-            premium_weight: 6,
-            normal_weight: 3,
-            large_weight: 1,
-            owner_share: 0.75,
-            owner_running: 0,
+            fairness: Fairness::default(),
             watch_positions: 1000,
             notification_retention: Duration::from_secs(30 * 24 * 3600),
             notifications_per_user: 500,
@@ -371,9 +351,11 @@ impl Config {
     /// What of it the engine keeps to.
     pub fn engine(&self) -> courant_engine::Config {
         courant_engine::Config {
-            weights: Weights { premium: self.premium_weight, normal: self.normal_weight, large: self.large_weight },
-            owner_share: self.owner_share,
-            owner_running: self.owner_running,
+            weights: self.fairness.lane_weights(),
+            owner_weights: self.fairness.owner_weights(),
+            owner_share: self.fairness.owner_share,
+            owner_running: self.fairness.owner_running,
+            kind_running: self.fairness.kind_running(),
             watch_buffer: self.watch_buffer,
             bookmark_interval: self.bookmark_interval,
         }
@@ -399,7 +381,6 @@ impl Config {
 
     /// Refuses values that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let weight = |weight: u32| !(1..=Weights::MAX).contains(&weight);
         let devices = self.presence.presence_devices_per_user;
         let users = self.presence.presence_users_per_bridge;
         let rules = [
@@ -438,12 +419,11 @@ impl Config {
             ("--upload-retention", !(MINUTE..=30 * DAY).contains(&self.upload_retention), "must be 1m to 30d"),
             ("--upload-piece-bytes", !PIECE_BYTES.contains(&self.upload_piece_bytes), "must be 65536 to 67108864"),
             ("--upload-pieces", !(1..=100_000).contains(&self.upload_pieces), "must be 1 to 100000"),
-            ("--premium-weight", weight(self.premium_weight), "must be 1 to 1000"),
-            ("--normal-weight", weight(self.normal_weight), "must be 1 to 1000"),
-            ("--large-weight", weight(self.large_weight), "must be 1 to 1000"),
-            ("--owner-share", !(self.owner_share > 0.0 && self.owner_share <= 1.0), "must be above 0 and at most 1"),
         ];
-        let of_parts = self.connections.problem().or_else(|| self.shares.problem()).or_else(|| self.audit.problem());
+        let of_parts = (self.connections.problem())
+            .or_else(|| self.shares.problem())
+            .or_else(|| self.fairness.problem())
+            .or_else(|| self.audit.problem());
         if let Some((flag, problem)) = of_parts {
             return Err(ConfigError { flag, problem });
         }
@@ -479,7 +459,7 @@ mod tests {
         config.max_attempts = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--max-attempts must be 1 to 100");
         let mut config = Config::new("d");
-        config.large_weight = 0;
+        config.fairness.large_weight = 0;
         assert_eq!(config.check().unwrap_err().to_string(), "--large-weight must be 1 to 1000");
         type Spoil = fn(&mut Config);
         let rules: [(&str, Spoil); 15] = [
@@ -489,9 +469,9 @@ mod tests {
             ("--max-document-bytes", |config| {
                 (config.objects, config.max_document_bytes) = (Some("s3://bucket".into()), (5 << 30) + 1);
             }),
-            ("--owner-share", |config| config.owner_share = 0.0),
-            ("--owner-share", |config| config.owner_share = 1.01),
-            ("--owner-share", |config| config.owner_share = f64::NAN),
+            ("--owner-share", |config| config.fairness.owner_share = 0.0),
+            ("--owner-share", |config| config.fairness.owner_share = 1.01),
+            ("--owner-share", |config| config.fairness.owner_share = f64::NAN),
             ("--lists-per-user", |config| config.shares.lists_per_user = 0),
             ("--max-worker-kinds", |config| config.shares.max_worker_kinds = 63),
             ("--push-per-host-at-once", |config| config.push.push_per_host_at_once = 0),

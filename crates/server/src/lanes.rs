@@ -195,6 +195,8 @@ mod tests {
                 weights: Weights::default(),
                 owner_share: 1.0,
                 owner_running: 0,
+                owner_weights: Default::default(),
+                kind_running: Default::default(),
                 watch_buffer: 16,
                 bookmark_interval: Duration::from_secs(1),
             };

@@ -6,6 +6,7 @@
 //! the median and the range.
 
 mod cpu;
+mod fairness;
 mod flags;
 mod followers;
 mod jobs;
@@ -71,6 +72,8 @@ pub enum Measure {
     Submits,
     /// Small pages of PDFs: one document alone, and eight at once.
     Pages,
+    /// Single jobs of one owner while another has thousands waiting.
+    Fairness,
     /// Waiting jobs that are watched while nothing happens.
     Watched,
     /// Several servers on a log on NATS: how fast waiting jobs are done, and how often two servers reach for the same.
@@ -141,6 +144,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 rows
             }
             Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
+            Measure::Fairness => vec![fairness::measure(&options).await?],
             Measure::Servers => servers::measure(&options).await?,
             Measure::Followers => followers::measure(&options).await?,
             Measure::Watched => vec![watched::measure(&options, 200).await?, watched::measure(&options, 1000).await?],

@@ -54,6 +54,8 @@ impl Engine {
         let mut state = State { projections, ..State::default() };
         let clock = warm_up(&*log, latest.revision, &mut state).await?;
         state.view = View::new(config.weights, clock);
+        state.view.set_owner_weights(config.owner_weights.clone());
+        state.estimates.set_kind_limits(config.kind_running.clone());
         while let Some(page) = latest.next().await? {
             page.iter().for_each(|entry| state.restore(entry));
         }
@@ -168,7 +170,7 @@ impl Engine {
     /// Takes the next waiting job of these kinds out of its queue for a claim, given how many slots workers have for each
     /// kind.
     pub fn take_next(&self, kinds: &[Box<str>], slots: &BTreeMap<Box<str>, u32>) -> Option<CurrentJob> {
-        let limits = self.config.owner_limits(slots);
+        let limits = self.config.running_limits(slots);
         self.state.lock().view.take_next(kinds, &limits, Instant::now())
     }
 
@@ -179,7 +181,7 @@ impl Engine {
         slots: &BTreeMap<Box<str>, u32>,
         affinity: &Affinity,
     ) -> Option<CurrentJob> {
-        let limits = self.config.owner_limits(slots);
+        let limits = self.config.running_limits(slots);
         let view = &mut self.state.lock().view;
         let now = Instant::now();
         let ours = |current: &CurrentJob| affinity.is_ours(&current.job.kind, &current.job.id);

@@ -23,7 +23,7 @@ mod recorded;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use courant_joblog::event::{Change, Event};
 use courant_joblog::ids::JobId;
@@ -75,6 +75,8 @@ pub struct Estimates {
     changes: u64,
     runs: HashMap<JobId, AttemptMeasurement>,
     pools: HashMap<Box<str>, WorkerPool>,
+    /// The most jobs of a kind that run at once, where that is limited.
+    kind_limits: BTreeMap<Box<str>, u32>,
 }
 
 /// What the estimates for all jobs of one queue are made from, beside their positions.
@@ -260,7 +262,28 @@ impl Estimates {
             false => (weight(other) / weight(lane), view.queue(kind, other).waiting),
         });
         let (error, unevenness) = (known.error(0), known.unevenness());
-        Some(WaitBasis { cost, others, first, slots: pool.slots, error, unevenness })
+        let (first, slots) = self.within_limit(view, kind, cost, (first, pool.slots));
+        Some(WaitBasis { cost, others, first, slots, error, unevenness })
+    }
+
+    /// When the first slot is free and how many there are, where no more of the kind may run than some. While so many run, a free slot
+    /// is of no use: the first of them to end is taken to have the usual part of an average job before it.
+    fn within_limit(&self, view: &View, kind: &str, cost: Cost, of_pool: (FirstFree, f64)) -> (FirstFree, f64) {
+        let (first, slots) = of_pool;
+        let Some(most) = self.kind_limits.get(kind).copied().filter(|most| f64::from(*most) < slots) else {
+            return of_pool;
+        };
+        let slots = f64::from(most);
+        if view.running_in_all(kind) < most {
+            return (first, slots);
+        }
+        let ms = cost.of(Load::of(None)) / (slots + 1.0);
+        (FirstFree { ms: first.ms.max(ms), ..first }, slots)
+    }
+
+    /// The most jobs of a kind that run at once, where that is limited.
+    pub fn set_kind_limits(&mut self, limits: BTreeMap<Box<str>, u32>) {
+        self.kind_limits = limits;
     }
 
     /// How long a running job may still take.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::testing::queued;
-use crate::view::OwnerLimits;
+use crate::view::RunningLimits;
 
 /// What documents there are.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +199,7 @@ impl Service {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(current) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else {
+            let Some(current) = self.view.take_next(&["pdf".into()], &RunningLimits::NONE, Instant::now()) else {
                 return;
             };
             let (id, attempt) = (current.job.id.clone(), current.job.attempt + 1);

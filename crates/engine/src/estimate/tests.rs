@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::testing::queued;
-use crate::view::{OwnerLimits, PagesLeft, QueueState};
+use crate::view::{PagesLeft, QueueState, RunningLimits};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
@@ -156,7 +156,7 @@ impl Sim {
             if self.view.held_count(&worker) > 0 {
                 continue;
             }
-            let Some(current) = self.view.take_next(&["pdf".into()], &OwnerLimits::NONE, Instant::now()) else {
+            let Some(current) = self.view.take_next(&["pdf".into()], &RunningLimits::NONE, Instant::now()) else {
                 return;
             };
             let id = current.job.id.clone();

@@ -28,7 +28,7 @@ use current_job::{carry_over, continues, logged_since};
 pub use job_index::{JobIndex, ListKey};
 pub use load::{Load, PagesLeft};
 use queues::JobQueues;
-pub use queues::{ClockReading, OwnerLimits, QueuePosition, QueueState, Weights};
+pub use queues::{ClockReading, OwnerWeights, QueuePosition, QueueState, RunningLimits, Weights};
 pub use sorted_set::SortedSet;
 pub use stored_job::{EndedJob, StoredJob};
 use tokio::time::Instant;
@@ -190,6 +190,11 @@ impl View {
         self.queues.upcoming(kind, lane, limit).filter_map(|id| self.unfinished(id))
     }
 
+    /// How many jobs a turn of each owner has. Before there are any.
+    pub fn set_owner_weights(&mut self, weights: OwnerWeights) {
+        self.queues.set_owner_weights(weights);
+    }
+
     /// The weights of the lanes.
     pub fn weights(&self) -> Weights {
         self.queues.weights()
@@ -208,6 +213,11 @@ impl View {
     /// Gives out nothing of a lane, or gives out again.
     pub fn set_paused(&mut self, lane: Lane, paused: bool) {
         self.queues.set_paused(lane, paused);
+    }
+
+    /// Jobs of a kind that are running, those being claimed among them.
+    pub fn running_in_all(&self, kind: &str) -> u32 {
+        self.queues.running_in_all(kind)
     }
 
     /// Jobs of a kind that an owner has running, those being claimed among them.
@@ -234,7 +244,7 @@ impl View {
 
     /// Whether a job of this kind waits in this lane that would be given out if the owner of one that runs gave it back: one
     /// whose own owner has as many running as may be waits for those, not for a worker.
-    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &RunningLimits<'_>) -> bool {
         self.queues.would_serve(kind, lane, leaving, limits)
     }
 
@@ -253,7 +263,7 @@ impl View {
 
     /// Takes the next job of these kinds out of its queue, for a claim. However the claim ends, it must be followed by
     /// [`View::give_back`].
-    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>, now: Instant) -> Option<CurrentJob> {
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &RunningLimits<'_>, now: Instant) -> Option<CurrentJob> {
         self.take_wanted(kinds, limits, None, now)
     }
 
@@ -261,7 +271,7 @@ impl View {
     pub fn take_wanted(
         &mut self,
         kinds: &[Box<str>],
-        limits: &OwnerLimits<'_>,
+        limits: &RunningLimits<'_>,
         wanted: Option<&dyn Fn(&CurrentJob) -> bool>,
         now: Instant,
     ) -> Option<CurrentJob> {

@@ -150,7 +150,7 @@ impl World {
             .filter_map(|(kind, lane)| self.view.upcoming(&kind, lane, 1).next().map(|current| current.job.id.clone()))
             .collect();
         let taken =
-            self.view.take_next(&kinds, &OwnerLimits::NONE, Instant::now()).map(|current| current.job.id.clone());
+            self.view.take_next(&kinds, &RunningLimits::NONE, Instant::now()).map(|current| current.job.id.clone());
         match &taken {
             Some(id) => prop_assert!(heads.contains(id), "{id} is no head of {heads:?}"),
             None => prop_assert!(heads.is_empty(), "nobody of {heads:?} was taken"),

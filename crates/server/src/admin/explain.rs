@@ -229,7 +229,7 @@ fn reasons(
         let message = format!("all {} workers for it are drained: resume one, or start another", workers.drained);
         add("WORKERS_DRAINED", message);
     }
-    owner_limits(services, registry, job, &mut add);
+    running_limits(services, registry, job, &mut add);
     if workers.slots > 0 && workers.busy >= workers.slots {
         add(
             "ALL_SLOTS_BUSY",
@@ -244,14 +244,18 @@ fn reasons(
     reasons
 }
 
-fn owner_limits(services: &Services, registry: &Registry, job: &Job, add: &mut impl FnMut(&str, String)) {
+fn running_limits(services: &Services, registry: &Registry, job: &Job, add: &mut impl FnMut(&str, String)) {
     let slots = registry.slots_of(std::slice::from_ref(&job.kind));
-    let limits = services.engine.config.owner_limits(&slots);
-    let (running, waiting) = services.engine.read(|view| {
+    let limits = services.engine.config.running_limits(&slots);
+    let (in_all, running, waiting) = services.engine.read(|view| {
         let waiting: u64 = Lane::ALL.iter().map(|lane| view.queue(&job.kind, *lane).waiting.jobs).sum();
-        (view.running_of(&job.kind, &job.owner), waiting)
+        (view.running_in_all(&job.kind), view.running_of(&job.kind, &job.owner), waiting)
     });
     let (most, share) = (limits.at_any_time(), limits.while_others_wait(&job.kind));
+    if in_all >= limits.of_kind(&job.kind) {
+        let message = format!("{in_all} of the kind {} run, and no more of it may (--kind-running)", job.kind);
+        add("KIND_LIMIT", message);
+    }
     if running >= most {
         add("OWNER_LIMIT", format!("{} has {running} of it running, and may have {most} (--owner-running)", job.owner));
     } else if running >= share && waiting > 1 {

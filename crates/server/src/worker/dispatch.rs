@@ -149,9 +149,12 @@ pub struct NewClaim {
 
 impl NewClaim {
     /// Keeps a slot for a job that would be given out at once: no other job of its kind waits, its lane is not paused, and a
-    /// worker is free. Jobs of the large lane take their turn, and so does everything where an owner may have only so many jobs running.
+    /// worker is free. Jobs of the large lane take their turn, and so does everything where only so many jobs of an owner or of the kind may be running.
     pub fn make(services: &Arc<Services>, registry: &Arc<Registry>, job: &Submission) -> Option<Self> {
-        if job.lane == Lane::Large || services.config.owner_running > 0 {
+        let fairness = &services.config.fairness;
+        let is_limited =
+            fairness.owner_running > 0 || fairness.kind_running.iter().any(|(kind, _)| **kind == *job.kind);
+        if job.lane == Lane::Large || is_limited {
             return None;
         }
         let attempt = AttemptId { job: job.id.clone(), number: 1 };

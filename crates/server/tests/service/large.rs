@@ -104,7 +104,7 @@ async fn smaller_ones_of_another_kind_are_not_held_up_by_it() {
 async fn smaller_ones_whose_owner_may_not_have_more_running_are_not_held_up_by_it() {
     let world = World::tuned(|config| {
         config.large_document_pages = 4;
-        config.owner_running = 1;
+        config.fairness.owner_running = 1;
     })
     .await;
     let submit_for = async |who| world.submit_with(who, markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
@@ -128,7 +128,7 @@ async fn smaller_ones_whose_owner_may_not_have_more_running_are_not_held_up_by_i
 async fn a_smaller_one_of_the_same_owner_can_have_the_place_of_the_large_one() {
     let world = World::tuned(|config| {
         config.large_document_pages = 4;
-        config.owner_running = 1;
+        config.fairness.owner_running = 1;
     })
     .await;
     submit(&world).await;

@@ -182,7 +182,7 @@ async fn an_owner_fills_all_slots_only_while_nobody_else_waits() {
 
 #[tokio::test]
 async fn an_owner_has_no_more_running_than_it_may() {
-    let world = World::tuned(|config| config.owner_running = 1).await;
+    let world = World::tuned(|config| config.fairness.owner_running = 1).await;
     let submit = async |owner| world.submit_with(owner, markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
     let alices = [submit("alice").await, submit("alice").await];
     let mut worker = world.worker_with("w", 3, vec![]).await;
@@ -195,8 +195,47 @@ async fn an_owner_has_no_more_running_than_it_may() {
 }
 
 #[tokio::test]
+async fn an_owner_with_a_weight_has_so_many_jobs_a_turn() {
+    let world = World::tuned(|config| config.fairness.owner_weights = vec![("alice".into(), 3)]).await;
+    let submit = async |owner| world.submit_with(owner, markdown_only(), b"x").await.unwrap().job.unwrap();
+    let mut owners = std::collections::HashMap::new();
+    for owner in ["alice", "bob"] {
+        for _ in 0..6 {
+            owners.insert(submit(owner).await.job_id, owner);
+        }
+    }
+    let last = submit("carol").await;
+    assert_eq!(last.queue_position.unwrap().position, 5, "three of alice and one of bob are before it");
+    owners.insert(last.job_id, "carol");
+    let mut worker = world.worker("w").await;
+    let mut served = Vec::new();
+    for _ in 0..9 {
+        let at = worker.take().await.attempt.unwrap();
+        served.push(owners[&at.job_id]);
+        worker.fail(&at, false).await;
+    }
+    assert_eq!(served, ["alice", "alice", "alice", "bob", "carol", "alice", "alice", "alice", "bob"]);
+}
+
+#[tokio::test]
+async fn of_a_limited_kind_no_more_run_than_may_whoever_owns_them() {
+    let world = World::tuned(|config| config.fairness.kind_running = vec![("pdf".into(), 2)]).await;
+    let submit = async |owner| world.submit_with(owner, markdown_only(), b"x").await.unwrap().job.unwrap().job_id;
+    let mut worker = world.worker_with("w", 4, vec![]).await;
+    let (alices, bobs) = (submit("alice").await, submit("bob").await);
+    let mut running = [worker.take().await.attempt.unwrap(), worker.take().await.attempt.unwrap()];
+    running.sort_by_key(|at| at.job_id != alices);
+    assert_eq!(running.each_ref().map(|at| at.job_id.as_str()), [&*alices, &*bobs]);
+    let third = submit("carol").await;
+    worker.sync().await;
+    assert!(place(&world, &third).await.is_some(), "it waits although the worker has two slots free");
+    worker.work_off(&running[0], 1).await;
+    assert_eq!(worker.take().await.attempt.unwrap().job_id, third);
+}
+
+#[tokio::test]
 async fn premium_goes_first_and_the_large_lane_moves_all_the_same() {
-    let world = World::tuned(|config| (config.premium_weight, config.normal_weight) = (4, 2)).await;
+    let world = World::tuned(|config| (config.fairness.premium_weight, config.fairness.normal_weight) = (4, 2)).await;
     for lane in [Lane::Premium, Lane::Normal, Lane::Large] {
         for _ in 0..14 {
             submit_to(&world, lane, 1).await;

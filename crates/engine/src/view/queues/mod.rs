@@ -8,6 +8,7 @@ mod delayed;
 mod fair;
 mod lane_scheduler;
 mod limits;
+mod owner_weights;
 
 use std::collections::HashMap;
 
@@ -21,7 +22,8 @@ use self::delayed::Delayed;
 use self::fair::{FairQueue, QueueKey, Turn};
 use self::lane_scheduler::LaneScheduler;
 pub use self::lane_scheduler::Weights;
-pub use self::limits::OwnerLimits;
+pub use self::limits::RunningLimits;
+pub use self::owner_weights::OwnerWeights;
 use super::load::{Load, pages_left};
 
 /// Jobs of a queue that are looked at for one that is wanted.
@@ -37,6 +39,7 @@ pub struct JobQueues {
     claims: HashMap<JobId, (Box<str>, Owner)>,
     delayed: Delayed,
     turns: LaneScheduler,
+    owner_weights: OwnerWeights,
     /// Lanes of which nothing is given out.
     paused: [bool; Lane::ALL.len()],
     /// Counts what happens to any queue.
@@ -49,6 +52,8 @@ struct Kind {
     lanes: [LaneQueue; Lane::ALL.len()],
     /// Jobs of each owner that are held or being claimed. Nobody has 0.
     running: HashMap<Owner, u32>,
+    /// Those of all owners.
+    running_in_all: u32,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +119,11 @@ impl JobQueues {
     /// Empty, with these weights of the lanes.
     pub fn new(weights: Weights) -> Self {
         Self { turns: LaneScheduler::new(weights), ..Self::default() }
+    }
+
+    /// How many jobs a turn of each owner has. Before there are any.
+    pub fn set_owner_weights(&mut self, weights: OwnerWeights) {
+        self.owner_weights = weights;
     }
 
     /// The weights of the lanes.
@@ -220,25 +230,28 @@ impl JobQueues {
 
     /// Takes out the next job for a worker of these kinds, for a claim: [`JobQueues::end_claim`] must follow. An owner who
     /// has its share of the slots is passed over while another one waits for this worker.
-    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &OwnerLimits<'_>) -> Option<JobId> {
-        let within_share = self.take(kinds, |kind| limits.while_others_wait(kind), None);
-        within_share.or_else(|| self.take(kinds, |_| limits.at_any_time(), None))
+    pub fn take_next(&mut self, kinds: &[Box<str>], limits: &RunningLimits<'_>) -> Option<JobId> {
+        let within_share = self.take(kinds, limits, |kind| limits.while_others_wait(kind), None);
+        within_share.or_else(|| self.take(kinds, limits, |_| limits.at_any_time(), None))
     }
 
     /// The same of those jobs that are wanted, among the next [`LOOKED_AT`] of each queue.
     pub fn take_wanted(
         &mut self,
         kinds: &[Box<str>],
-        limits: &OwnerLimits<'_>,
+        limits: &RunningLimits<'_>,
         wanted: &dyn Fn(&JobId) -> bool,
     ) -> Option<JobId> {
-        let within_share = self.take(kinds, |kind| limits.while_others_wait(kind), Some(wanted));
-        within_share.or_else(|| self.take(kinds, |_| limits.at_any_time(), Some(wanted)))
+        let within_share = self.take(kinds, limits, |kind| limits.while_others_wait(kind), Some(wanted));
+        within_share.or_else(|| self.take(kinds, limits, |_| limits.at_any_time(), Some(wanted)))
     }
 
     /// Whether a job of a queue would be given out if this owner had one fewer running.
-    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &OwnerLimits<'_>) -> bool {
+    pub fn would_serve(&self, kind: &str, lane: Lane, leaving: &Owner, limits: &RunningLimits<'_>) -> bool {
         let Some(known) = self.kinds.get(kind).filter(|_| !self.is_paused(lane)) else { return false };
+        if known.running_in_all.saturating_sub(1) >= limits.of_kind(kind) {
+            return false;
+        }
         let left = |owner: &Owner| known.running(owner).saturating_sub(u32::from(owner == leaving));
         known.lanes[lane as usize].waiting.first(|owner| left(owner) < limits.at_any_time()).is_some()
     }
@@ -247,6 +260,7 @@ impl JobQueues {
     fn take(
         &mut self,
         kinds: &[Box<str>],
+        limits: &RunningLimits<'_>,
         most: impl Fn(&str) -> u32,
         wanted: Option<&dyn Fn(&JobId) -> bool>,
     ) -> Option<JobId> {
@@ -256,6 +270,9 @@ impl JobQueues {
                 return None;
             }
             let (known, most) = (queues.get(kind)?, most(kind));
+            if known.running_in_all >= limits.of_kind(kind) {
+                return None;
+            }
             let (queue, may) = (&known.lanes[lane as usize].waiting, |owner: &Owner| known.running(owner) < most);
             let Some(wanted) = wanted else { return queue.first(may) };
             queue.upcoming_of(LOOKED_AT).find(|(key, owner)| may(owner) && wanted(&key.job))
@@ -313,6 +330,11 @@ impl JobQueues {
         Lane::ALL.into_iter().map(|lane| self.state(kind, lane)).collect()
     }
 
+    /// Jobs of a kind that are running, those being claimed among them.
+    pub fn running_in_all(&self, kind: &str) -> u32 {
+        self.kinds.get(kind).map_or(0, |kind| kind.running_in_all)
+    }
+
     /// Jobs of a kind that an owner has running, those being claimed among them.
     pub fn running_of(&self, kind: &str, owner: &Owner) -> u32 {
         self.kinds.get(kind).map_or(0, |kind| kind.running(owner))
@@ -343,7 +365,8 @@ impl JobQueues {
 
     fn stand_in(&mut self, job: &Job, turn: Turn) {
         let Some(key) = self.key(job) else { return };
-        self.queue(job).waiting.insert(&job.owner, key, pages_left(job), turn);
+        let weight = self.owner_weights.of(&job.owner);
+        self.queue(job).waiting.insert(&job.owner, weight, key, pages_left(job), turn);
         self.mark_changed(job);
     }
 
@@ -376,11 +399,13 @@ impl Kind {
 
     fn runs(&mut self, owner: &Owner) {
         *self.running.entry(owner.clone()).or_default() += 1;
+        self.running_in_all += 1;
     }
 
     fn ended(&mut self, owner: &Owner) {
         if let Some(jobs) = self.running.get_mut(owner) {
             *jobs -= 1;
+            self.running_in_all -= 1;
             if *jobs == 0 {
                 self.running.remove(owner);
             }
@@ -431,7 +456,7 @@ mod tests {
     }
 
     fn take(queues: &mut JobQueues) -> String {
-        queues.take_next(&["pdf".into()], &OwnerLimits::NONE).unwrap().to_string()
+        queues.take_next(&["pdf".into()], &RunningLimits::NONE).unwrap().to_string()
     }
 
     #[test]
@@ -447,8 +472,8 @@ mod tests {
         let mut queues = filled(&[(Lane::Premium, 2), (Lane::Normal, 2)]);
         queues.set_paused(Lane::Premium, true);
         assert_eq!([take(&mut queues), take(&mut queues)], ["Normal000", "Normal001"]);
-        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
-        assert!(!queues.would_serve("pdf", Lane::Premium, &Owner::new("bob"), &OwnerLimits::NONE));
+        assert_eq!(queues.take_next(&["pdf".into()], &RunningLimits::NONE), None);
+        assert!(!queues.would_serve("pdf", Lane::Premium, &Owner::new("bob"), &RunningLimits::NONE));
         assert_eq!(queues.state("pdf", Lane::Premium).waiting.jobs, 2);
         queues.set_paused(Lane::Premium, false);
         assert_eq!([take(&mut queues), take(&mut queues)], ["Premium000", "Premium001"]);
@@ -477,13 +502,13 @@ mod tests {
         let now = ClockReading { wall: Timestamp(1_000), steady: Instant::now() };
         let due = now.steady + Duration::from_millis(100);
         queues.add(&job, Revision(1), now);
-        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), None);
+        assert_eq!(queues.take_next(&["pdf".into()], &RunningLimits::NONE), None);
         assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (Some(due), 1));
         assert_eq!(queues.first_due(due - Duration::from_millis(1)), None);
         assert_eq!(queues.first_due(due), Some(&job.id));
         queues.release(&job);
         assert_eq!((queues.next_due(), queues.state("pdf", job.lane).delayed), (None, 0));
-        assert_eq!(queues.take_next(&["pdf".into()], &OwnerLimits::NONE), Some(job.id));
+        assert_eq!(queues.take_next(&["pdf".into()], &RunningLimits::NONE), Some(job.id));
     }
 
     /// Jobs of owners in one lane; workers with so many slots.
@@ -500,8 +525,8 @@ mod tests {
         (queues, jobs)
     }
 
-    fn limits(slots: &BTreeMap<Box<str>, u32>, running: u32) -> OwnerLimits<'_> {
-        OwnerLimits { share: 0.75, running, slots }
+    fn limits(slots: &BTreeMap<Box<str>, u32>, running: u32) -> RunningLimits<'_> {
+        RunningLimits { share: 0.75, running, slots, ..RunningLimits::NONE }
     }
 
     #[test]
@@ -576,5 +601,29 @@ mod tests {
                 view.upcoming("pdf", Lane::Normal, usize::MAX).map(|current| current.job.id.clone()).collect();
             assert_eq!(upcoming, submitted);
         }
+    }
+
+    #[test]
+    fn no_more_of_a_kind_run_than_may_and_others_are_not_held_up() {
+        let mut queues = JobQueues::default();
+        let job = |id: &str, kind: &str| {
+            let mut job = queued(id, "alice");
+            job.kind = kind.into();
+            job
+        };
+        let jobs = [job("A", "ocr"), job("B", "ocr"), job("C", "pdf")];
+        for (at, job) in jobs.iter().enumerate() {
+            queues.add(job, Revision(at as u64 + 1), ClockReading::read());
+        }
+        let (slots, most) = (BTreeMap::new(), BTreeMap::from([("ocr".into(), 1)]));
+        let limits = RunningLimits { kinds: &most, slots: &slots, ..RunningLimits::NONE };
+        let kinds: [Box<str>; 2] = ["ocr".into(), "pdf".into()];
+        let take = |queues: &mut JobQueues| queues.take_next(&kinds, &limits).map(|id| id.to_string());
+        let mut first = [take(&mut queues), take(&mut queues)];
+        first.sort_unstable();
+        assert_eq!(first, [Some("A".to_owned()), Some("C".to_owned())]);
+        assert_eq!((take(&mut queues), queues.running_in_all("ocr")), (None, 1));
+        assert!(queues.end_claim(&JobId::new("A")));
+        assert_eq!(take(&mut queues), Some("B".to_owned()));
     }
 }
