@@ -41,7 +41,7 @@ pub mod frames {
 
 /// Bodies of HTTP requests and answers, for tests that hold them against `PROTOCOL.md` and make the schemas.
 pub mod bodies {
-    pub use crate::http::jobs::{JobAnswer, JobsAnswer};
+    pub use crate::http::jobs::{JobAnswer, JobsAnswer, Retry};
     pub use crate::http::notifications::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
     pub use crate::http::outputs::OutputsAnswer;
     pub use crate::http::push::{PushEnd, PushKeyAnswer, PushSubscription};
@@ -49,6 +49,7 @@ pub mod bodies {
         BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,
     };
     pub use crate::http::session::SessionAnswer;
+    pub use crate::request::parameter::{Kind, Parameter};
+    pub use crate::request::parameters;
     pub use crate::request::problem::Problem;
-    pub use crate::request::query::SUBMIT_FIELDS;
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, Uri};
 
 use crate::api_error::ApiError;
-use crate::request::query;
+use crate::request::parameter::Parameter;
+use crate::request::{parameters, query};
 use crate::wire::device::Device;
 use crate::wire::{ThrottleTier, TopicName};
 
@@ -34,7 +35,7 @@ impl EventsQuery {
     /// Of an event stream. `Last-Event-ID` is newer than the URL, which a browser keeps when it connects again. Only a
     /// stream of one topic has ids.
     pub fn of_stream(uri: &Uri, headers: &HeaderMap, most: usize) -> Result<Self, ApiError> {
-        let (mut asked_for, _) = Self::read(uri, &["topic", "after", "minIntervalMs", "deviceId", "deviceName"], most)?;
+        let (mut asked_for, _) = Self::read(uri, parameters::EVENTS, most)?;
         if let ([only], Some(last)) = (asked_for.topics.as_mut_slice(), headers.get(LAST_EVENT_ID))
             && !last.is_empty()
         {
@@ -46,8 +47,7 @@ impl EventsQuery {
 
     /// Of a poll, and how long it may wait.
     pub fn of_poll(uri: &Uri, longest: Duration, most: usize) -> Result<(Self, Duration), ApiError> {
-        let (asked_for, wait) =
-            Self::read(uri, &["topic", "after", "minIntervalMs", "wait", "deviceId", "deviceName"], most)?;
+        let (asked_for, wait) = Self::read(uri, parameters::POLL, most)?;
         let wait = match wait {
             None => longest,
             Some(seconds) => Duration::try_from_secs_f64(seconds)
@@ -57,13 +57,10 @@ impl EventsQuery {
         Ok((asked_for, wait))
     }
 
-    fn read(uri: &Uri, known: &[&str], most: usize) -> Result<(Self, Option<f64>), ApiError> {
+    fn read(uri: &Uri, known: &[Parameter], most: usize) -> Result<(Self, Option<f64>), ApiError> {
         let (mut asked_for, mut wait) = (Self::default(), None);
         let (mut device, mut device_name) = (None, None);
-        for (name, value) in query::pairs(uri)? {
-            if !known.contains(&name.as_str()) {
-                return Err(query::unknown(&name, &known.join(", ")));
-            }
+        for (name, value) in query::pairs(uri, known)? {
             let number = || ApiError::field(&name, "must be a number");
             match name.as_str() {
                 "topic" => asked_for.add(&value, most)?,

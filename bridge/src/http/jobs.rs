@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::response::{IntoResponse, Response};
 use courant_proto::v1;
 use http::StatusCode;
@@ -13,9 +13,11 @@ use http::header::CACHE_CONTROL;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::action;
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::request::caller::Caller;
+use crate::request::path::Path;
 use crate::request::query;
 use crate::wire::admin::AuditAction;
 use crate::wire::job::Job;
@@ -60,7 +62,7 @@ pub fn uncached(body: impl Serialize) -> Response {
 
 /// `GET /v1/jobs`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
-    let request = app.server.call_as(query::listing(query::pairs(&uri)?)?, &caller.token)?;
+    let request = app.server.call_as(query::listing(&uri)?, &caller.token)?;
     let found = app.server.jobs().list_jobs(request).await?.into_inner();
     let next_page_token = Some(found.next_page_token).filter(|token| !token.is_empty());
     Ok(uncached(JobsAnswer { jobs: found.jobs.iter().map(Job::from).collect(), next_page_token, cursor: found.cursor }))
@@ -86,19 +88,21 @@ pub async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let Some((id, wanted)) = path.rsplit_once(':') else { return Ok(action::missing("GET, HEAD, DELETE")) };
+    let body = Bytes::from_request(request, &()).await.map_err(|error| ApiError::field("body", error.body_text()))?;
     let mut jobs = app.server.jobs();
-    let (answer, action, id) = match path.rsplit_once(':') {
-        Some((id, "cancel")) => {
+    let (answer, action) = match wanted {
+        "cancel" => {
             let request = app.server.call_as(v1::CancelJobRequest { job_id: id.to_owned() }, &caller.token)?;
-            (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, AuditAction::Cancelled, id)
+            (JobAnswer::new(jobs.cancel_job(request).await?.into_inner().job, None)?, AuditAction::Cancelled)
         }
-        Some((id, "retry")) => {
+        "retry" => {
             let password = password(&body)?;
             let request = app.server.call_as(v1::RetryJobRequest { job_id: id.to_owned(), password }, &caller.token)?;
             let retried = jobs.retry_job(request).await?.into_inner();
-            (JobAnswer::new(retried.job, Some(retried.cursor))?, AuditAction::Retried, id)
+            (JobAnswer::new(retried.job, Some(retried.cursor))?, AuditAction::Retried)
         }
         _ => return Err(ApiError::new(Code::NotFound, "the actions of a job are :cancel and :retry")),
     };
@@ -108,8 +112,10 @@ pub async fn change(
 
 /// What a retry may say.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Retry {
+pub struct Retry {
+    /// Opens the document, where it needs one: the password given before is not kept.
     password: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! Everything over HTTP: the API, probes, the console and the upgrade to WebSockets.
 
+mod action;
 pub mod console;
 mod cors;
 mod filename;
@@ -154,7 +155,7 @@ async fn no_such_path() -> ApiError {
 }
 
 async fn wrong_method() -> ApiError {
-    ApiError::new(Code::MethodNotAllowed, "this path does not know that method")
+    action::no_such_method()
 }
 
 async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {

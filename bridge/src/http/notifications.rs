@@ -15,9 +15,11 @@ use super::jobs::uncached;
 use crate::api_error::ApiError;
 use crate::app::App;
 use crate::request::caller::Caller;
-use crate::request::query;
+use crate::request::{parameters, query};
 use crate::wire::admin::AuditAction;
 use crate::wire::names;
+#[cfg(feature = "schema")]
+use crate::wire::schema_enums::Severity;
 use crate::wire::service::Notification;
 
 /// The newest notifications of the caller.
@@ -57,8 +59,10 @@ pub struct Notify {
     #[serde(default)]
     pub user: String,
     /// `info`, `success`, `warning`, `error`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Severity>"))]
     pub severity: Option<String>,
     /// One line of text.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub title: String,
     /// Further text, which may have several lines.
     #[serde(default)]
@@ -84,16 +88,11 @@ pub struct Read {
 /// `GET /v1/notifications`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
     let mut request = v1::ListNotificationsRequest::default();
-    for (name, value) in query::pairs(&uri)? {
+    for (name, value) in query::pairs(&uri, parameters::LIST_NOTIFICATIONS)? {
         match name.as_str() {
-            "pageSize" => {
-                request.page_size =
-                    value.parse().map_err(|_| ApiError::field("pageSize", "must be a number from 1 to 200"))?;
-            }
-            "unread" => {
-                request.unread_only = value.parse().map_err(|_| ApiError::field("unread", "must be true or false"))?;
-            }
-            _ => return Err(query::unknown(&name, "pageSize, unread")),
+            "pageSize" => request.page_size = query::number(&name, &value)?,
+            "unread" => request.unread_only = value == "true",
+            _ => {}
         }
     }
     let request = app.server.call_as(request, &caller.token)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use courant_proto::v1;
 #[cfg(feature = "schema")]
@@ -13,6 +13,7 @@ use super::jobs::uncached;
 use crate::api_error::ApiError;
 use crate::app::App;
 use crate::request::caller::Caller;
+use crate::request::path::Path;
 use crate::wire::job::Output;
 
 /// All outputs of a job, those of exports first.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use courant_proto::v1::{ReadPageRequest, ReadPageResponse, read_page_response::Part};
@@ -14,6 +14,7 @@ use super::results::{chunks, matches_etag, missing_header, set_header};
 use crate::api_error::ApiError;
 use crate::app::App;
 use crate::request::caller::Caller;
+use crate::request::path::Path;
 
 /// `GET /v1/jobs/{id}/pages/{page}`
 pub async fn read(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use courant_proto::v1::download_document_response::Part as DocumentPart;
@@ -22,6 +22,7 @@ use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::ledger::Share;
 use crate::request::caller::Caller;
+use crate::request::path::Path;
 use crate::wire::names;
 
 /// A result of a document nobody has vetted: when shown, it runs nothing and reaches nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use courant_auth::Role;
 use courant_proto::v1;
@@ -10,11 +10,13 @@ use courant_proto::v1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::action;
 use super::jobs::uncached;
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::request::caller::Caller;
-use crate::request::query;
+use crate::request::path::Path;
+use crate::request::{parameters, query};
 use crate::wire::admin::AuditAction;
 use crate::wire::device::ShownDevice;
 use crate::wire::service::{Batch, Queue, Quota, Statistics, Worker};
@@ -102,7 +104,8 @@ pub async fn change_batch(
     Path(path): Path<String>,
     uri: http::Uri,
 ) -> Result<Response, ApiError> {
-    let Some((id, "cancel")) = path.rsplit_once(':') else {
+    let Some((id, wanted)) = path.rsplit_once(':') else { return Ok(action::missing("GET, HEAD")) };
+    if wanted != "cancel" {
         return Err(ApiError::new(Code::NotFound, "the only action of a batch is :cancel"));
     };
     let request = v1::CancelBatchRequest { batch_id: id.to_owned(), owner: owner(&uri)? };
@@ -128,7 +131,8 @@ pub async fn quota(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) 
 
 /// `GET /v1/devices`: those connected now, over all bridges.
 pub async fn devices(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
-    let request = app.server.call_as(v1::ListDevicesRequest { user: only(&uri, "user")? }, &caller.token)?;
+    let request =
+        app.server.call_as(v1::ListDevicesRequest { user: query::only(&uri, parameters::DEVICES)? }, &caller.token)?;
     let found = app.server.presence().list_devices(request).await?.into_inner();
     Ok(uncached(DevicesAnswer { devices: found.devices.iter().map(ShownDevice::from).collect() }))
 }
@@ -175,17 +179,5 @@ pub async fn change_worker(
 }
 
 fn owner(uri: &http::Uri) -> Result<String, ApiError> {
-    only(uri, "owner")
-}
-
-/// The only parameter of a path; empty when it is left out.
-fn only(uri: &http::Uri, known: &'static str) -> Result<String, ApiError> {
-    let mut given = String::new();
-    for (name, value) in query::pairs(uri)? {
-        if name != known {
-            return Err(query::unknown(&name, known));
-        }
-        given = value;
-    }
-    Ok(given)
+    query::only(uri, parameters::OWNER)
 }

@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::ledger::Share;
 use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
-use crate::request::query;
+use crate::request::{parameters, query};
 use crate::server::UserToken;
 use crate::wire::admin::AuditAction;
 
@@ -37,6 +37,8 @@ pub const PIECE: usize = 1 << 20;
 const TEXT_PART: usize = 8 << 10;
 /// The longest `parameters`, in bytes: what the server takes.
 const PARAMETERS: usize = 64 << 10;
+/// All text parts of a form together, in bytes.
+const TEXT_PARTS: usize = 256 << 10;
 /// Read on after a refusal, so that the browser sees the answer and not a reset connection.
 const DRAIN: usize = 16 << 20;
 
@@ -55,13 +57,20 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
         }
     };
     let timeout = BodyTimeout::new(&app.config);
-    let upload = Upload { app: app.clone(), token: caller.token.clone(), left: limit, timeout, _share: share };
+    let upload = Upload {
+        app: app.clone(),
+        token: caller.token.clone(),
+        left: limit,
+        text_left: TEXT_PARTS,
+        timeout,
+        _share: share,
+    };
+    for (name, value) in query::pairs(request.uri(), parameters::SUBMIT)? {
+        query::submission(&mut header, &name, value)?;
+    }
     let answer = if is_form(request.headers()) {
         upload.form(header, request).await?
     } else {
-        for (name, value) in query::pairs(request.uri())? {
-            query::submission(&mut header, &name, value)?;
-        }
         // Known beforehand, so that the server can refuse it before it is sent.
         if let Some(bytes) = content_length(request.headers()).filter(|_| header.document_bytes == 0) {
             header.document_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -78,6 +87,8 @@ struct Upload {
     app: Arc<App>,
     token: UserToken,
     left: u64,
+    /// What its text parts may still have, in bytes.
+    text_left: usize,
     timeout: BodyTimeout,
     /// The user's share in uploads.
     _share: Share,
@@ -175,6 +186,10 @@ impl Upload {
             }
             text.extend_from_slice(&piece);
         }
+        // A part without text counts, too: there may be no end of them.
+        self.text_left = self.text_left.checked_sub(text.len().max(1)).ok_or_else(|| {
+            ApiError::field("form", format!("the text parts may have at most {TEXT_PARTS} bytes together"))
+        })?;
         String::from_utf8(text).map_err(|_| ApiError::field("form", "a text part is not UTF-8"))
     }
 

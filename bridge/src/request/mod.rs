@@ -6,5 +6,8 @@ pub mod context;
 pub mod cookie;
 pub mod headers;
 pub mod origin;
+pub mod parameter;
+pub mod parameters;
+pub mod path;
 pub mod problem;
 pub mod query;

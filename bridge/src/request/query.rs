@@ -1,40 +1,58 @@
 //! Query parameters and text parts of forms, with one message for each kind of mistake.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use courant_proto::v1;
 
+use super::parameter::{Parameter, words};
+use super::parameters;
 use crate::api_error::ApiError;
 use crate::wire::names;
 
-/// Pairs of a query string, decoded, in order.
-pub fn pairs(uri: &http::Uri) -> Result<Vec<(String, String)>, ApiError> {
+/// Pairs of a query string, decoded, in order, each with a name that is known here and a value of its kind.
+pub fn pairs(uri: &http::Uri, known: &[Parameter]) -> Result<Vec<(String, String)>, ApiError> {
+    let pairs = decode(uri)?;
+    let mut seen = HashSet::new();
+    for (name, value) in &pairs {
+        let parameter = find(known, name)?;
+        parameter.check(value)?;
+        if value.len() > parameters::MOST_IN_QUERY {
+            let problem = format!("must have at most {} bytes in an address; send a form", parameters::MOST_IN_QUERY);
+            return Err(ApiError::field(name, problem));
+        }
+        if !seen.insert(parameter.name) && !parameter.kind.may_repeat() {
+            return Err(ApiError::field(name, "may be there once"));
+        }
+    }
+    Ok(pairs)
+}
+
+/// Pairs of a query string, decoded, in order, whatever they are.
+pub fn decode(uri: &http::Uri) -> Result<Vec<(String, String)>, ApiError> {
     axum::extract::Query::try_from_uri(uri)
         .map(|axum::extract::Query(pairs)| pairs)
         .map_err(|error| ApiError::field("query", error.to_string()))
 }
 
-/// The fields of a submission that stand in a query or a text part, as [`submission`] reads them.
-pub const SUBMIT_FIELDS: [&str; 15] = [
-    "name",
-    "requestId",
-    "documentId",
-    "documentBytes",
-    "pages",
-    "batchId",
-    "batchSize",
-    "kind",
-    "owner",
-    "sha256",
-    "lane",
-    "formats",
-    "label",
-    "parameters",
-    "cancelWhenUnwatched",
-];
+/// The value of one parameter; empty when it is left out.
+pub fn only(uri: &http::Uri, known: &[Parameter]) -> Result<String, ApiError> {
+    Ok(pairs(uri, known)?.pop().map(|(_, value)| value).unwrap_or_default())
+}
+
+fn find<'a>(known: &'a [Parameter], name: &str) -> Result<&'a Parameter, ApiError> {
+    known.iter().find(|parameter| parameter.name == name).ok_or_else(|| {
+        if name == "password" {
+            return ApiError::field("password", "must be a text part of a form: addresses end up in logs");
+        }
+        let names: Vec<_> = known.iter().map(|parameter| parameter.name).collect();
+        let shown: String = name.chars().take(64).collect();
+        ApiError::field(&shown, format!("is not known here; there are {}", names.join(", ")))
+    })
+}
 
 /// One more field of a submission. Unknown names are refused: a misspelt one must not get lost.
 pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -> Result<(), ApiError> {
+    find(parameters::SUBMIT, name)?.check(&value)?;
     match name {
         "name" => header.filename = value,
         "requestId" => header.request_id = value,
@@ -44,74 +62,43 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
         "owner" => header.owner = value,
         "sha256" => header.sha256 = value,
         "parameters" => header.parameters = value,
-        "lane" => {
-            let lane =
-                names::parse_lane(&value).ok_or_else(|| ApiError::field("lane", "must be premium, normal or large"))?;
-            header.set_lane(lane);
-        }
-        "formats" => header.formats = formats(&value)?,
+        "lane" => header.set_lane(names::parse_lane(&value).unwrap_or_default()),
+        "formats" => header.formats.extend(words(&value).filter_map(names::parse_format).map(i32::from)),
         "label" => add_label(&mut header.labels, &value)?,
-        "documentBytes" => header.document_bytes = number("documentBytes", &value)?,
-        "pages" => header.pages = number("pages", &value)?,
-        "batchSize" => header.batch_size = number("batchSize", &value)?,
+        "documentBytes" => header.document_bytes = number(name, &value)?,
+        "pages" => header.pages = number(name, &value)?,
+        "batchSize" => header.batch_size = number(name, &value)?,
         "cancelWhenUnwatched" => {
-            let seconds = number("cancelWhenUnwatched", &value)?;
+            let seconds = number(name, &value)?;
             header.cancel_when_unwatched = Some(prost_types::Duration { seconds, nanos: 0 });
         }
-        "password" => {
-            return Err(ApiError::field("password", "must be a text part of a form: addresses end up in logs"));
-        }
-        _ => return Err(unknown(name, &SUBMIT_FIELDS.join(", "))),
+        _ => {}
     }
     Ok(())
 }
 
-pub fn listing(pairs: Vec<(String, String)>) -> Result<v1::ListJobsRequest, ApiError> {
+/// The parameters of a list of jobs.
+pub fn listing(uri: &http::Uri) -> Result<v1::ListJobsRequest, ApiError> {
     let mut list = v1::ListJobsRequest::default();
-    for (name, value) in pairs {
+    for (name, value) in pairs(uri, parameters::LIST_JOBS)? {
         match name.as_str() {
-            "pageSize" => {
-                list.page_size =
-                    value.parse().map_err(|_| ApiError::field("pageSize", "must be a number from 1 to 1000"))?;
-            }
+            "pageSize" => list.page_size = number(&name, &value)?,
             "pageToken" => list.page_token = value,
-            "state" => list.states.extend(states(&value)?),
+            "state" => list.states.extend(words(&value).filter_map(names::parse_state).map(i32::from)),
             "owner" => list.owner = value,
             "documentId" => list.document_id = value,
             "batchId" => list.batch_id = value,
             "label" => add_label(&mut list.labels, &value)?,
             "filter" => list.filter = value,
-            _ => return Err(unknown(&name, "pageSize, pageToken, state, owner, documentId, batchId, label, filter")),
+            _ => {}
         }
     }
     Ok(list)
 }
 
-/// A parameter that is not known.
-pub fn unknown(name: &str, known: &str) -> ApiError {
-    let shown: String = name.chars().take(64).collect();
-    ApiError::field(&shown, format!("is not known here; there are {known}"))
-}
-
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, ApiError> {
+/// A number that was checked before; of another size than the field's it is refused all the same.
+pub fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, ApiError> {
     value.parse().map_err(|_| ApiError::field(name, "must be a whole number"))
-}
-
-fn words(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',').map(str::trim).filter(|word| !word.is_empty())
-}
-
-fn formats(list: &str) -> Result<Vec<i32>, ApiError> {
-    let format = |word| names::parse_format(word).map(i32::from);
-    words(list)
-        .map(|word| format(word).ok_or_else(|| ApiError::field("formats", "must be of json, md, txt, html")))
-        .collect()
-}
-
-fn states(list: &str) -> Result<Vec<i32>, ApiError> {
-    let state = |word| names::parse_state(word).map(i32::from);
-    let expected = "must be of queued, running, cancelling, succeeded, failed, cancelled";
-    words(list).map(|word| state(word).ok_or_else(|| ApiError::field("state", expected))).collect()
 }
 
 fn add_label(labels: &mut HashMap<String, String>, text: &str) -> Result<(), ApiError> {
@@ -127,28 +114,39 @@ mod tests {
     #[test]
     fn listings_are_read_and_mistakes_named() {
         let uri = "/v1/jobs?state=queued,running&state=failed&label=team:law%20firm&pageSize=7".parse().unwrap();
-        let list = listing(pairs(&uri).unwrap()).unwrap();
+        let list = listing(&uri).unwrap();
         assert_eq!((list.states.len(), list.page_size, list.labels["team"].as_str()), (3, 7, "law firm"));
         for (query, field) in
             [("pageSize=x", "pageSize"), ("state=done", "state"), ("label=x", "label"), ("foo=1", "foo")]
         {
             let uri = format!("/v1/jobs?{query}").parse().unwrap();
-            assert_eq!(listing(pairs(&uri).unwrap()).unwrap_err().fields[0].0, field);
+            assert_eq!(listing(&uri).unwrap_err().fields[0].0, field);
+        }
+    }
+
+    /// Names of the arms of the match after this text in this file.
+    fn arms(after: &str) -> Vec<&'static str> {
+        let source = include_str!("query.rs").split(after).nth(1).unwrap().split("_ =>").next().unwrap();
+        source.lines().filter_map(|line| Some(line.trim().strip_prefix('"')?.split_once("\" =>")?.0)).collect()
+    }
+
+    #[test]
+    fn what_is_documented_is_read() {
+        for (function, table) in [("pub fn submission", parameters::SUBMIT), ("pub fn listing", parameters::LIST_JOBS)]
+        {
+            let (mut documented, mut read): (Vec<_>, _) =
+                (table.iter().map(|known| known.name).collect(), arms(function));
+            documented.sort_unstable();
+            read.sort_unstable();
+            assert_eq!(documented, read, "{function}");
         }
     }
 
     #[test]
-    fn the_fields_of_a_submission_are_those_that_are_read() {
-        for name in SUBMIT_FIELDS {
-            let value = ["1", "json", "large", "a:b"].into_iter();
-            let read = value.map(|value| submission(&mut v1::SubmitJobHeader::default(), name, value.into()));
-            assert!(read.into_iter().any(|read| read.is_ok()), "{name} is listed and not read");
-        }
-        let arms = include_str!("query.rs").split("match name {").nth(1).unwrap().split("_ =>").next().unwrap();
-        let read = arms.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
-        let read: Vec<_> = read.map(|(name, _)| name).filter(|name| *name != "password").collect();
-        assert_eq!(read.len(), SUBMIT_FIELDS.len(), "{read:?}");
-        assert!(read.iter().all(|name| SUBMIT_FIELDS.contains(name)), "{read:?}");
+    fn what_may_be_there_once_is_refused_twice() {
+        let read = |query: &str| listing(&format!("/v1/jobs?{query}").parse().unwrap());
+        assert_eq!(read("owner=a&owner=b").unwrap_err().fields[0].0, "owner");
+        assert_eq!(read("label=a:1&label=b:2&state=failed&state=queued").unwrap().labels.len(), 2);
     }
 
     #[test]

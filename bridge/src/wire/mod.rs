@@ -13,7 +13,7 @@ pub mod message;
 pub mod names;
 pub mod packed;
 #[cfg(feature = "schema")]
-mod schema_enums;
+pub(crate) mod schema_enums;
 pub mod service;
 pub mod topic;
 pub mod update;

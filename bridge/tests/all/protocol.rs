@@ -139,7 +139,7 @@ fn codes_in(source: &str, beginnings: &[&str]) -> Vec<String> {
 #[test]
 fn every_field_of_a_submission_stands_in_the_document() {
     let section = DOCUMENT.split("**Submitting.**").nth(1).unwrap().split("\n\n").next().unwrap();
-    for name in courant_bridge::bodies::SUBMIT_FIELDS {
+    for name in courant_bridge::bodies::parameters::SUBMIT.iter().map(|parameter| parameter.name) {
         assert!(section.contains(&format!("`{name}`")), "the paragraph about submitting does not name {name}");
     }
 }

@@ -19,7 +19,7 @@ use courant_bridge::bodies::SessionAnswer;
 use courant_bridge::bodies::{
     BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,
 };
-use courant_bridge::bodies::{JobAnswer, JobsAnswer};
+use courant_bridge::bodies::{JobAnswer, JobsAnswer, Retry};
 use courant_bridge::bodies::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
 use courant_bridge::bodies::{PushEnd, PushKeyAnswer, PushSubscription};
 use courant_bridge::wire::command::ClientMessage;
@@ -37,6 +37,17 @@ const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
 struct PollAnswer {
     messages: Vec<ServerMessage>,
     cursors: std::collections::BTreeMap<String, Option<String>>,
+}
+
+/// The bodies of requests over HTTP: what may be left out is not required.
+fn request_bodies() -> Map<String, Value> {
+    let mut generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
+    generator.subschema_for::<PushSubscription>();
+    generator.subschema_for::<PushEnd>();
+    generator.subschema_for::<Notify>();
+    generator.subschema_for::<Read>();
+    generator.subschema_for::<Retry>();
+    generator.take_definitions(true)
 }
 
 /// All types, by name, as JSON Schema 2020-12. References point into `$defs`.
@@ -60,15 +71,12 @@ fn definitions() -> Map<String, Value> {
         generator.subschema_for::<NotificationAnswer>();
         generator.subschema_for::<UnreadAnswer>();
         generator.subschema_for::<PushKeyAnswer>();
-        generator.subschema_for::<PushSubscription>();
-        generator.subschema_for::<PushEnd>();
-        generator.subschema_for::<Notify>();
-        generator.subschema_for::<Read>();
         generator.subschema_for::<PollAnswer>();
         generator.subschema_for::<Problem>();
     };
     add(&mut generator);
     let mut all = generator.take_definitions(true);
+    all.extend(request_bodies());
     for variant in all["ClientMessage"]["oneOf"].as_array_mut().unwrap() {
         // Every command may have an id; it is read apart from the rest.
         variant["properties"]["id"] = json!({"type": "integer", "minimum": 0, "maximum": (1u64 << 53) - 1,

@@ -8,7 +8,7 @@ mod status;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use courant_proto::v1;
@@ -23,7 +23,8 @@ use super::upload::drain;
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::request::caller::Caller;
-use crate::request::query;
+use crate::request::path::Path;
+use crate::request::{parameters, query};
 use crate::wire::admin::AuditAction;
 
 /// Its extensions that are known here.
@@ -159,15 +160,11 @@ fn method_override(headers: &HeaderMap) -> Option<&str> {
 /// Whose upload it is, where that is another user. Unknown parameters are refused, but by `HEAD`: clients begin again after an error,
 /// and what was added to the address on the way may not cost them the upload.
 fn owner(request: &Request, asks_only: bool) -> Result<String, ApiError> {
-    let mut owner = String::new();
-    for (name, value) in query::pairs(request.uri())? {
-        match name.as_str() {
-            "owner" => owner = value,
-            _ if asks_only => {}
-            _ => return Err(query::unknown(&name, "owner")),
-        }
+    if !asks_only {
+        return query::only(request.uri(), parameters::OWNER);
     }
-    Ok(owner)
+    let owner = query::decode(request.uri())?.into_iter().rfind(|(name, _)| name == "owner");
+    Ok(owner.map(|(_, value)| value).unwrap_or_default())
 }
 
 fn note(app: &App, caller: &Caller, status: &UploadStatus) {
