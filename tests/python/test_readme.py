@@ -32,7 +32,7 @@ def test_every_marked_command_works(tmp_path):
         shutil.copy(SAMPLE, here / "report.pdf")
         shutil.copy(LONG, here / "other.pdf")
         (here / "notes.txt").write_text("two words")
-        for folder in ("proto", "tests"):
+        for folder in ("bridge", "proto", "tests"):
             (here / folder).symlink_to(ROOT / folder)
         script, blocks = commands(up)
         assert blocks >= 7
