@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "courant/v1/admin_service.proto",
     "courant/v1/error_reason.proto",
     "courant/v1/job.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 10] = [
     "courant/v1/presence_service.proto",
     "courant/v1/queue_service.proto",
     "courant/v1/upload_service.proto",
+    "courant/v1/webhook_service.proto",
     "courant/v1/worker_service.proto",
     "grpc/health/v1/health.proto",
 ];

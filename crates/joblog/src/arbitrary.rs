@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
+use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -135,13 +136,13 @@ prop_compose! {
 prop_compose! {
     fn submission()(
         (id, owner) in (text(), text()),
-        batch in proptest::option::of(text()),
-        request in proptest::option::of(text()),
+        batch in of(text()),
+        request in of(text()),
         lane in select(Lane::ALL.to_vec()),
         labels in proptest::collection::btree_map(text(), text(), 0..3),
         formats in vec(format(), 0..6),
         max_attempts in prop_oneof![0u32..5, any::<u32>()],
-        (folder, traceparent) in (proptest::option::of(text()), proptest::option::of(text())),
+        (folder, traceparent, callback) in (of(text()), of(text()), of(text())),
         parameters in parameters(),
     ) -> Submission {
         let labels: BTreeMap<String, String> = labels;
@@ -157,6 +158,7 @@ prop_compose! {
                 traceparent: traceparent.map(Into::into),
                 parameters,
                 outputs: Vec::new(),
+                callback: callback.map(Into::into),
             },
             ..samples::submission(&id, &owner)
         }

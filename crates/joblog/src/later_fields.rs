@@ -1,8 +1,8 @@
 //! Fields that came after the format of records was fixed, stored as one field.
 //!
 //! Records store structs as arrays, in which only the last field can be left out. So all of these are in it, and a record says
-//! no more than it must: nothing; the folder alone as a text, as older programs wrote it and read it; a pair with the trace; or
-//! all four. Older programs refuse what they do not know.
+//! no more than it must: nothing; the folder alone as a text, as older programs wrote it and read it; a pair with the trace; the
+//! first four; or all. Older programs refuse what they do not know.
 
 use std::fmt;
 
@@ -24,6 +24,8 @@ pub struct LaterFields {
     pub parameters: Option<Parameters>,
     /// What they have made beside exports, in the order in which it was stored first; names are unique.
     pub outputs: Vec<Output>,
+    /// The URL to which the job's end is sent.
+    pub callback: Option<Box<str>>,
 }
 
 impl LaterFields {
@@ -32,15 +34,17 @@ impl LaterFields {
     }
 
     fn is_folder_only(&self) -> bool {
-        self.traceparent.is_none() && self.parameters.is_none() && self.outputs.is_empty()
+        self.traceparent.is_none() && self.parameters.is_none() && self.outputs.is_empty() && self.callback.is_none()
     }
 }
 
 impl Serialize for LaterFields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { folder, traceparent, parameters, outputs } = self;
+        let Self { folder, traceparent, parameters, outputs, callback } = self;
         if self.is_folder_only() {
             folder.serialize(serializer)
+        } else if callback.is_some() {
+            (folder, traceparent, parameters, outputs, callback).serialize(serializer)
         } else if parameters.is_none() && outputs.is_empty() {
             (folder, traceparent).serialize(serializer)
         } else {
@@ -86,6 +90,7 @@ impl<'de> Visitor<'de> for Stored {
             traceparent: fields.next_element()?.flatten(),
             parameters: fields.next_element()?.flatten(),
             outputs: fields.next_element()?.unwrap_or_default(),
+            callback: fields.next_element()?.flatten(),
         })
     }
 }
@@ -120,14 +125,15 @@ mod tests {
         for (folder, traceparent) in [(None, None), (Some("f"), None), (None, Some("t")), (Some("f"), Some("t"))] {
             for parameters in [None, Some(Parameters::Inline("{}".into()))] {
                 for outputs in [vec![], vec![samples::output("words.txt", 1)]] {
-                    let mut record = record(folder, traceparent);
-                    record.later = LaterFields { parameters: parameters.clone(), outputs, ..record.later };
-                    let bytes = rmp_serde::to_vec(&record).unwrap();
-                    assert_eq!(rmp_serde::from_slice::<Record>(&bytes).unwrap(), record);
-                    assert_eq!(
-                        rmp_serde::from_slice::<Record>(&rmp_serde::to_vec_named(&record).unwrap()).unwrap(),
-                        record
-                    );
+                    for callback in [None, Some("https://example.org/done".into())] {
+                        let (parameters, outputs) = (parameters.clone(), outputs.clone());
+                        let mut record = record(folder, traceparent);
+                        record.later = LaterFields { parameters, outputs, callback, ..record.later };
+                        let bytes = rmp_serde::to_vec(&record).unwrap();
+                        assert_eq!(rmp_serde::from_slice::<Record>(&bytes).unwrap(), record);
+                        let bytes = rmp_serde::to_vec_named(&record).unwrap();
+                        assert_eq!(rmp_serde::from_slice::<Record>(&bytes).unwrap(), record);
+                    }
                 }
             }
         }

@@ -104,7 +104,7 @@ fields!(Job:
     attempt_started, ended, not_before, cancelled_by, batch_size, cancel_unwatched_ms, password, ran_ms,
     later
 );
-fields!(LaterFields: folder, traceparent, parameters, outputs);
+fields!(LaterFields: folder, traceparent, parameters, outputs, callback);
 fields!(Output: name, media_type, bytes, sha256, attempt);
 fields!(Document: id, name, bytes, sha256);
 fields!(Progress: percent, stage, operation, units_done, units_total);

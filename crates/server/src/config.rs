@@ -6,6 +6,7 @@ mod presence;
 mod push;
 mod retention;
 mod shares;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use self::presence::PresenceConfig;
 pub use self::push::{PushConfig, PushService};
 pub use self::retention::Retention;
 pub use self::shares::ShareLimits;
+pub use self::webhooks::WebhookConfig;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -262,6 +264,10 @@ pub struct Config {
     #[command(flatten)]
     pub push: PushConfig,
 
+    /// What is sent to URLs of users
+    #[command(flatten)]
+    pub webhooks: WebhookConfig,
+
     /// Who is connected
     #[command(flatten)]
     pub presence: PresenceConfig,
@@ -331,6 +337,7 @@ impl Config {
             log_reserve: 4 << 20,
             connections: courant_tls::ConnectionLimits::default(),
             push: PushConfig::default(),
+            webhooks: WebhookConfig::default(),
             presence: PresenceConfig::default(),
             audit: AuditConfig::default(),
             accept_log_loss: false,
@@ -423,7 +430,8 @@ impl Config {
         let of_parts = (self.connections.problem())
             .or_else(|| self.shares.problem())
             .or_else(|| self.fairness.problem())
-            .or_else(|| self.audit.problem());
+            .or_else(|| self.audit.problem())
+            .or_else(|| self.webhooks.problem());
         if let Some((flag, problem)) = of_parts {
             return Err(ConfigError { flag, problem });
         }

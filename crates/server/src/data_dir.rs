@@ -13,8 +13,18 @@ use rustix::fs::Access;
 /// What others may do, of the bits of a mode.
 const OTHERS: u32 = 0o077;
 /// A folder with one of these is a data folder.
-const OURS: [&str; 9] =
-    ["secret", "server.lock", "log.db", "log.lock", "notices.db", "objects", "password.key", "push.key", "up.json"];
+const OURS: [&str; 10] = [
+    "secret",
+    "server.lock",
+    "log.db",
+    "log.lock",
+    "notices.db",
+    "objects",
+    "password.key",
+    "push.key",
+    "up.json",
+    "webhooks.db",
+];
 /// Every file system has this at its root.
 const OF_THE_SYSTEM: &str = "lost+found";
 

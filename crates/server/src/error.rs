@@ -127,6 +127,12 @@ pub enum Error {
     /// The store of notifications cannot be read or written: why, for the log.
     #[error("the store of notifications does not answer; try again")]
     NotificationStore(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No such webhook, or not the caller's. Both look the same.
+    #[error("there is no webhook {0}, or it is not yours")]
+    WebhookNotFound(String),
+    /// The store of webhooks cannot be read or written: why, for the log.
+    #[error("the store of webhooks does not answer; try again")]
+    WebhookStore(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The audit log cannot be read: why, for the log.
     #[error("the audit log cannot be read; the server's log says why")]
     AuditLog(#[source] std::io::Error),

@@ -16,13 +16,16 @@
 pub mod admin;
 pub mod audit;
 pub mod auth;
+mod changed_owners;
 pub mod check;
 pub mod config;
 pub mod convert;
 pub mod credential;
 pub mod data_dir;
+pub mod delivery;
 mod ended_attempts;
 pub mod error;
+mod event_kind;
 pub mod expiry;
 pub mod fault;
 pub mod files;
@@ -57,6 +60,8 @@ pub mod text;
 pub mod transfer;
 pub mod unused_passwords;
 pub mod uploads;
+pub mod webhook_store;
+pub mod webhooks;
 pub mod work_counts;
 pub mod worker;
 

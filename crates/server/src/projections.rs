@@ -12,6 +12,7 @@ use courant_engine::projection::{self, Registered};
 use courant_engine::quota::{QuotaLedger, QuotaRefusals};
 use courant_engine::unwatched_index::UnwatchedIndex;
 
+use crate::changed_owners::{ChangedOwners, OwnerWatch};
 use crate::config::Config;
 use crate::ended_attempts::EndedAttempts;
 use crate::expiry::ExpiryIndex;
@@ -36,6 +37,8 @@ pub struct Projections {
     pub freed_workers: Registered<FreedWorkers>,
     /// Attempts that run no more, for the parts of their documents.
     pub ended_attempts: Registered<EndedAttempts>,
+    /// Owners with webhooks of whose jobs something has happened.
+    pub changed_owners: Arc<ChangedOwners>,
     /// Counts and times of the work.
     pub metrics: Registered<Metrics>,
     /// What happened since the start, for operators.
@@ -48,6 +51,9 @@ pub fn register(config: &Config) -> (Projections, projection::Projections) {
     let (quotas, work) = (QuotaLedger::new(config.quotas()), WorkCounter::default());
     let (quota_refusals, counts) = (quotas.refusals(), work.counts());
     with.register(work);
+    let owner_watch = OwnerWatch::default();
+    let changed_owners = owner_watch.owners();
+    with.register(owner_watch);
     let projections = Projections {
         quotas: with.register(quotas),
         quota_refusals,
@@ -57,6 +63,7 @@ pub fn register(config: &Config) -> (Projections, projection::Projections) {
         unused_passwords: with.register(UnusedPasswords::default()),
         freed_workers: with.register(FreedWorkers::default()),
         ended_attempts: with.register(EndedAttempts::default()),
+        changed_owners,
         metrics: with.register(Metrics::default()),
         work: counts,
     };

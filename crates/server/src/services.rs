@@ -23,6 +23,7 @@ use crate::progress_outbox::ProgressOutbox;
 use crate::projections::{self, Projections};
 use crate::seal::{self, PasswordSealer};
 use crate::shares::Shares;
+use crate::webhook_store::{WebhookStore, WebhookStoreError};
 
 /// The engine, and all that services need beside it.
 pub struct Services {
@@ -42,6 +43,8 @@ pub struct Services {
     pub shares: Shares,
     /// Lanes that operators have paused.
     pub lanes: Lanes,
+    /// Webhooks, and how far they were sent to.
+    pub webhooks: WebhookStore,
     /// Who did what.
     pub audit: Arc<AuditLog>,
     /// Progress for other servers.
@@ -67,6 +70,8 @@ pub enum OpenError {
     Audit(#[from] AuditError),
     #[error(transparent)]
     Lanes(LanesError),
+    #[error(transparent)]
+    Webhooks(#[from] WebhookStoreError),
 }
 
 impl Services {
@@ -80,6 +85,9 @@ impl Services {
             LanesError::Read(error) => OpenError::Read(error),
             other => OpenError::Lanes(other),
         })?;
+        let webhooks =
+            WebhookStore::open(&*log, &config.data_dir, &secret, &config.webhooks, projections.changed_owners.clone())
+                .await?;
         let engine = Arc::new(Engine::open(config.engine(), log, registered).await?);
         lanes.apply(&engine);
         let AuditConfig { audit_log_bytes, audit_log_files, audit_rate_per_user, .. } = config.audit;
@@ -88,6 +96,7 @@ impl Services {
         Ok(Arc::new(Self {
             audit,
             lanes,
+            webhooks,
             shares: Shares::new(&config),
             config,
             engine,

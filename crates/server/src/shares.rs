@@ -26,6 +26,8 @@ pub struct Shares {
     pub verifications: UserLimit,
     /// Bytes of memory that documents under way take.
     pub upload_memory: UserLimit,
+    /// Test events that are sent to webhooks.
+    pub webhook_tests: UserLimit,
     /// Kinds of work that connected workers name, each worker's counted by itself.
     pub worker_kinds: UserLimit,
 }
@@ -49,6 +51,11 @@ impl Shares {
                 "bytes of memory for documents under way",
                 config.upload_memory_per_user,
                 config.upload_memory,
+            ),
+            webhook_tests: UserLimit::new(
+                "tests of webhooks",
+                1,
+                u32::try_from(config.webhooks.webhook_at_once).unwrap_or(u32::MAX),
             ),
             worker_kinds: UserLimit::new(
                 "kinds of connected workers",

@@ -103,6 +103,7 @@ fn log(error: &Error) {
             });
         }
         Error::NotificationStore(cause) => tracing::error!(%cause, "the store of notifications failed"),
+        Error::WebhookStore(cause) => tracing::error!(%cause, "the store of webhooks failed"),
         Error::Lanes(cause) => tracing::error!(%cause, "a lane was not changed"),
         Error::AuditLog(cause) => tracing::error!(%cause, "the audit log cannot be read"),
         other => tracing::debug!(%other, "call refused"),
@@ -156,7 +157,8 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Replaced => (Code::Aborted, ErrorReason::WorkerReplaced),
         Error::WorkerIdTaken(_) => (Code::PermissionDenied, ErrorReason::WorkerIdTaken),
         Error::WorkerNotFound(_) => (Code::NotFound, ErrorReason::WorkerNotFound),
-        Error::NotificationStore(_) | Error::AuditLog(_) | Error::Lanes(_) => {
+        Error::WebhookNotFound(_) => (Code::NotFound, ErrorReason::WebhookNotFound),
+        Error::NotificationStore(_) | Error::WebhookStore(_) | Error::AuditLog(_) | Error::Lanes(_) => {
             (Code::Unavailable, ErrorReason::StorageUnavailable)
         }
         Error::Objects(cause) => match Fault::of(cause) {

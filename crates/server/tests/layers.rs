@@ -3,13 +3,13 @@
 use std::path::Path;
 
 /// Lowest first: each imports from those above its line in this list alone.
-const LAYERS: [&str; 20] = [
-    "job_folder",
+const LAYERS: [&str; 21] = [
+    "event_kind job_folder",
     // What needs nothing of this crate: texts, shares, holds, and what can go wrong with a store.
-    "credential data_dir ended_attempts expiry fault freed_workers holds lanes progress_outbox share text unused_passwords work_counts",
+    "changed_owners credential data_dir ended_attempts expiry fault freed_workers holds lanes progress_outbox share text unused_passwords work_counts",
     "config",
     "audit error nats projections seal",
-    "objects shares",
+    "delivery objects shares webhook_store",
     "check",
     "files transfer",
     // The engine, and what services need beside it.
@@ -22,6 +22,7 @@ const LAYERS: [&str; 20] = [
     // Services.
     "worker",
     "notifications presence",
+    "webhooks",
     // Other servers on the same log.
     "peers",
     "jobs",

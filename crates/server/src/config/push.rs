@@ -1,5 +1,6 @@
 //! The flags of Web Push.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -77,7 +78,12 @@ pub struct PushService {
 }
 
 impl PushService {
-    /// Whether an address belongs to it.
+    /// Its address, where it is named by one.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.host.trim_matches(['[', ']']).parse().ok()
+    }
+
+    /// Whether a URL belongs to it.
     pub fn has(&self, endpoint: &Url) -> bool {
         let Some(host) = endpoint.host_str() else { return false };
         let same_host = match host.strip_suffix(self.host.as_str()) {

@@ -222,6 +222,11 @@ pub async fn commit(
     let file = JobFile::document(folder.clone(), &stored.sha256);
     let mut blobs: Vec<Blob> = services.files.place_document(&file, document).await?.into_iter().collect();
     blobs.extend(request.parameters.as_ref().and_then(|text| parameters::file(&services.files, &folder, text)));
+    if request.callback.is_some() {
+        // Before the job: what sends its end begins to look from here.
+        let now = services.engine.cursor(*services.engine.applied().borrow());
+        services.webhooks.ensure_callback(&request.owner, now).await?;
+    }
     let password = match &request.password {
         Some(password) => Some(passwords::store(&services, &folder, &password.text).await?),
         None => None,
@@ -253,7 +258,8 @@ fn same(snapshot: JobSnapshot, request: &SubmitRequest, stored: &Stored) -> Resu
     let is_same = job.owner == request.owner
         && job.request == request.request
         && job.document.sha256 == stored.sha256
-        && job.later.parameters == request.parameters.as_ref().map(parameters::for_log);
+        && job.later.parameters == request.parameters.as_ref().map(parameters::for_log)
+        && job.later.callback == request.callback;
     if !is_same {
         return Err(Error::RequestIdMismatch);
     }

@@ -16,6 +16,7 @@ use crate::auth::require;
 use crate::config::Config;
 use crate::convert;
 use crate::convert::id_in;
+use crate::delivery::AddressRules;
 use crate::error::Error;
 use crate::objects::Stored;
 use crate::parameters::{self, PDF_KIND};
@@ -64,6 +65,8 @@ pub struct SubmitRequest {
     cancel_unwatched: Option<Duration>,
     /// A JSON object as text.
     pub parameters: Option<Bytes>,
+    /// A URL that may be sent to.
+    pub callback: Option<Box<str>>,
 }
 
 impl SubmitRequest {
@@ -97,6 +100,7 @@ impl SubmitRequest {
             cancel_unwatched: unwatched(header.cancel_when_unwatched)?,
             password: password(header.password)?,
             parameters,
+            callback: callback(&header.callback, config)?,
         })
     }
 
@@ -132,6 +136,7 @@ impl SubmitRequest {
                 traceparent: traceparent(),
                 parameters: self.parameters.as_ref().map(parameters::for_log),
                 outputs: Vec::new(),
+                callback: self.callback,
             },
         }
     }
@@ -209,6 +214,14 @@ fn unwatched(time: Option<prost_types::Duration>) -> Result<Option<Duration>, Er
     let (least, most) = UNWATCHED;
     let time = Duration::try_from(time).ok().filter(|time| (least..=most).contains(time));
     time.map(Some).ok_or_else(|| Error::field("cancel_when_unwatched", "must be 1 second to 1 day"))
+}
+
+fn callback(url: &str, config: &Config) -> Result<Option<Box<str>>, Error> {
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let checked = AddressRules::new(&config.webhooks).check_url(url);
+    checked.map(|url| Some(url.as_str().into())).map_err(|problem| Error::field("callback", problem.to_string()))
 }
 
 /// A password within its bounds.

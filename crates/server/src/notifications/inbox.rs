@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use courant_engine::clock::Wall;
 use courant_joblog::ids::{Revision, Timestamp};
+use courant_proto::v1::NotificationSeverity;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::pending_users::PendingUsers;
 use super::shared::SharedNotes;
-use super::store::{Draft, Item, Operation, Store, StoreError, StoredNotification, endpoint_name, revision_of};
+use super::store::{
+    Draft, Item, MESSAGE, Operation, Store, StoreError, StoredNotification, endpoint_name, revision_of,
+};
 use super::subscription::Subscription;
 
 /// Users that are remembered in any case.
@@ -154,6 +157,33 @@ impl NotificationInbox {
             }
         }
         self.with(move |store| store.get(&reader, &id)).await
+    }
+
+    /// Tells an owner that a webhook is switched off. Of one generation of it once.
+    pub async fn webhook_off(
+        &self,
+        owner: &str,
+        webhook: &str,
+        generation: u64,
+        host: &str,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let body = format!(
+            "Nothing more is sent to {webhook} ({host}): {why}. Nothing is lost: once the receiver works, enable the webhook, \
+             and it goes on where it stopped (courant webhooks enable {webhook})."
+        );
+        let draft = Draft {
+            id: format!("{webhook}-off-{generation}"),
+            owner: Some(owner.to_owned()),
+            kind: MESSAGE,
+            severity: NotificationSeverity::Warning.into(),
+            title: format!("Webhook to {host} switched off"),
+            body,
+            job: String::new(),
+            made: Timestamp::now(),
+            revision: None,
+        };
+        self.insert(draft, owner.to_owned()).await.map(drop)
     }
 
     pub(super) async fn mark_read(&self, user: String, ids: Vec<String>) -> Result<i64, StoreError> {

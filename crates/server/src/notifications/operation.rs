@@ -10,6 +10,7 @@ use super::store::{Draft, Item, MESSAGE, Obsolete, Operation, What, endpoint_nam
 use super::subscription::Subscription;
 use crate::lanes;
 use crate::seal::Sealer;
+use crate::webhook_store;
 
 /// Kinds of notes. Those of the first three go when they are older than notifications are kept.
 pub(super) const MESSAGES: &str = "message";
@@ -119,7 +120,7 @@ pub(super) fn encode(operation: Operation, sealer: &Sealer) -> Result<Bytes, rmp
 
 /// None for what this version or this server cannot read; the log says so.
 pub(super) fn decode(note: &Note, sealer: &Sealer) -> Option<Item> {
-    if lanes::is_note(&note.bytes) {
+    if lanes::is_note(&note.bytes) || webhook_store::is_note(&note.bytes) {
         return None;
     }
     let read = rmp_serde::from_slice::<StoredOperation>(&note.bytes);

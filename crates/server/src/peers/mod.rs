@@ -7,7 +7,7 @@ mod peer;
 mod presence;
 mod presence_message;
 mod progress;
-mod push;
 mod question;
+mod senders;
 
 pub use self::peer::Peers;

@@ -10,9 +10,11 @@ use tokio::sync::watch;
 
 use super::health::{look, watch_following, watch_space, watch_store};
 use super::open::Server;
+use crate::delivery::{Alone, Senders};
 use crate::notifications::{self, push};
 use crate::scaler::{self, Scaler};
 use crate::services::Services;
+use crate::webhooks::{self, WebhookCourier};
 use crate::worker::{dispatch, sweep};
 use crate::{objects, passwords, positions, retention, uploads};
 
@@ -50,13 +52,15 @@ impl Server {
             tasks.run("log", watch_following(monitor(), following, shutdown.clone()));
         }
         tasks.keep("notifications", notifications::run(services(), self.notifications.clone()));
+        let senders: Arc<dyn Senders> = match &self.peers {
+            Some(peers) => peers.clone(),
+            None => Arc::<Alone>::default(),
+        };
         if let Some(push) = &self.push {
-            let senders: Arc<dyn push::Senders> = match &self.peers {
-                Some(peers) => peers.clone(),
-                None => Arc::<push::Alone>::default(),
-            };
-            tasks.keep("web push", push::run(push.clone(), self.notifications.clone(), senders));
+            tasks.keep("web push", push::run(push.clone(), self.notifications.clone(), senders.clone()));
         }
+        let webhooks = WebhookCourier::new(services(), self.notifications.clone(), senders, self.webhooks.clone());
+        tasks.keep("webhooks", webhooks::run(Arc::new(webhooks)));
         if let Some(tls) = &self.tls {
             tasks.keep("TLS files", tls.keep_fresh());
         }

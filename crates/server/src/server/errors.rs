@@ -32,6 +32,9 @@ pub enum StartError {
     /// Web Push cannot be used.
     #[error(transparent)]
     Push(#[from] PushError),
+    /// The client for webhooks cannot be made.
+    #[error("the client for webhooks cannot be made: {0}")]
+    Webhooks(#[from] reqwest::Error),
     /// The notifications cannot be opened.
     #[error(transparent)]
     NotificationStore(#[from] StoreError),

@@ -66,6 +66,7 @@ impl ServerMetrics {
         self.objects(samples)?;
         self.clients(samples)?;
         self.audit(samples)?;
+        self.webhooks(samples)?;
         self.calls.write(samples)
     }
 
@@ -187,6 +188,26 @@ impl ServerMetrics {
         let rows = audit::Drop::ALL.map(|(why, name)| ([name], stats.dropped(why)));
         let help = "Events that have no line of their own in the audit log, by reason.";
         samples.counters("courant_audit_events_dropped", help, ["reason"], rows)
+    }
+
+    fn webhooks(&self, samples: &mut Samples<'_>) -> fmt::Result {
+        let webhooks = &self.services.webhooks;
+        let (on, off) = webhooks.counts();
+        let rows = [("on", on), ("off", off)].map(|(state, count)| ([state], count as f64));
+        samples.gauges("courant_webhooks", "Webhooks, by whether they are sent to.", ["state"], rows)?;
+        let help = "Jobs of which something waits to be sent again to a webhook.";
+        samples.gauge("courant_webhook_jobs_waiting", help, webhooks.jobs_waiting() as f64)?;
+        let stats = &webhooks.stats;
+        let attempts = [("received", &stats.delivered), ("failed", &stats.failed)];
+        let rows = attempts.map(|(outcome, count)| ([outcome], count.get()));
+        let help = "Attempts to send an event to a webhook, by outcome.";
+        samples.counters("courant_webhook_attempts", help, ["outcome"], rows)?;
+        let help = "Events that were given up after --webhook-retry-for.";
+        samples.counter("courant_webhook_events_given_up", help, stats.given_up.get())?;
+        let help = "How often a webhook was switched off because it failed.";
+        samples.counter("courant_webhooks_switched_off", help, stats.switched_off.get())?;
+        let help = "How long receivers of webhooks took to answer, or not to.";
+        samples.histogram("courant_webhook_seconds", help, &stats.took)
     }
 
     fn clients(&self, samples: &mut Samples<'_>) -> fmt::Result {

@@ -23,6 +23,7 @@ use crate::peers::Peers;
 use crate::presence::registry::PresenceRegistry;
 use crate::seal::{self, Sealer};
 use crate::services::{OpenError, Services};
+use crate::webhooks;
 use crate::worker::registry::Registry;
 
 /// A server that is ready to serve.
@@ -33,6 +34,7 @@ pub struct Server {
     pub(super) peers: Option<Arc<Peers>>,
     pub(super) notifications: Arc<NotificationInbox>,
     pub(super) push: Option<Arc<Push>>,
+    pub(super) webhooks: webhooks::Sender,
     pub(super) presence: Arc<PresenceRegistry>,
     pub(super) verifier: Verifier,
     pub(super) tls: Option<ServerTls>,
@@ -84,7 +86,9 @@ impl Server {
             None => NotificationInbox::new(store),
         };
         let notifications = Arc::new(notifications);
-        let push = Push::open(&config.push, &config.data_dir, notifications.is_shared().then_some(&secret))?;
+        let shared_push_secret = notifications.is_shared().then_some(&secret);
+        let push = Push::open(&config.push, &config.webhooks, &config.data_dir, shared_push_secret)?;
+        let webhooks = webhooks::Sender::new(&config.webhooks)?;
         let services = Services::open(config, log, objects).await?;
         let presence = PresenceRegistry::new(services.config.presence.clone());
         let registry = Arc::new(Registry::new(services.config.lease));
@@ -95,6 +99,7 @@ impl Server {
             peers,
             notifications,
             push,
+            webhooks,
             presence,
             verifier,
             tls: None,

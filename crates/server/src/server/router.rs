@@ -10,6 +10,7 @@ use courant_proto::v1::notification_service_server::NotificationServiceServer;
 use courant_proto::v1::presence_service_server::PresenceServiceServer;
 use courant_proto::v1::queue_service_server::QueueServiceServer;
 use courant_proto::v1::upload_service_server::UploadServiceServer;
+use courant_proto::v1::webhook_service_server::WebhookServiceServer;
 use courant_proto::v1::worker_service_server::WorkerServiceServer;
 use courant_tls::CountCalls;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
@@ -28,6 +29,7 @@ use crate::notifications::Notifications;
 use crate::presence::{self, Presences};
 use crate::queue::Queues;
 use crate::uploads::Uploads;
+use crate::webhooks::Webhooks;
 use crate::worker::Workers;
 
 /// The largest message: pieces of documents are at most 1 MiB, pages with their zones stay below 4.
@@ -62,6 +64,8 @@ impl Server {
             notifications: self.notifications.clone(),
             push: self.push.clone(),
         });
+        let webhooks =
+            WebhookServiceServer::new(Webhooks { services: self.services.clone(), sender: self.webhooks.clone() });
         let presences = Presences { services: self.services.clone(), presence: self.presence.clone() };
         let presence = PresenceServiceServer::new(presences).max_decoding_message_size(presence::MAX_MESSAGE_BYTES);
         let uploads = UploadServiceServer::new(Uploads(self.services.clone()))
@@ -87,6 +91,7 @@ impl Server {
             .add_service(InterceptedService::new(self.queue(), guard.clone()))
             .add_service(InterceptedService::new(notifications, guard.clone()))
             .add_service(InterceptedService::new(presence, guard.clone()))
+            .add_service(InterceptedService::new(webhooks, guard.clone()))
             .add_service(InterceptedService::new(uploads, guard))
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?))

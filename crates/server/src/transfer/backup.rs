@@ -19,7 +19,8 @@ use crate::objects::Objects;
 const KEYS: [&str; 3] = ["secret", "password.key", "push.key"];
 /// Those of them without which tokens or sealed passwords are of no use.
 const NEEDED: [&str; 2] = ["secret", "password.key"];
-const NOTIFICATIONS: &str = "notices.db";
+/// Small databases of a server; what there is of them is copied.
+const DATABASES: [&str; 2] = ["notices.db", "webhooks.db"];
 const OBJECTS: &str = "objects";
 
 /// What is to be copied.
@@ -58,8 +59,8 @@ pub async fn backup(plan: Backup, report: Report<'_>) -> Result<BackupReport, Tr
     let began = Instant::now();
     report(Step::Checking);
     let draft = Draft::make(&plan.to)?;
-    // Before the log: who restores it makes notifications of what comes after it once more.
-    let mut copied = copy_notifications(&plan.data_dir, &draft.path).await?;
+    // Before the log: who restores it makes notifications of what comes after it once more, and webhooks are sent it again.
+    let mut copied = copy_databases(&plan.data_dir, &draft.path).await?;
     copy_log(&plan, &draft.path, report).await?;
     let (contents, known) = read_back(&draft.path).await?;
     let (files, objects_elsewhere) = copy_files(&plan, &draft.path, &known, report).await?;
@@ -121,13 +122,16 @@ impl Draft {
     }
 }
 
-async fn copy_notifications(from: &Path, to: &Path) -> Result<Vec<String>, TransferError> {
-    let (from, to) = (from.join(NOTIFICATIONS), to.join(NOTIFICATIONS));
-    if !from.exists() {
-        return Ok(Vec::new());
+async fn copy_databases(from: &Path, to: &Path) -> Result<Vec<String>, TransferError> {
+    let mut copied = Vec::new();
+    for name in DATABASES {
+        let (from, to) = (from.join(name), to.join(name));
+        if from.exists() {
+            TransferError::blocking(move || sqlite::copy_any(&from, &to)).await?;
+            copied.push(name.to_owned());
+        }
     }
-    TransferError::blocking(move || sqlite::copy_any(&from, &to)).await?;
-    Ok(vec![NOTIFICATIONS.to_owned()])
+    Ok(copied)
 }
 
 async fn copy_log(plan: &Backup, to: &Path, report: Report<'_>) -> Result<(), TransferError> {

@@ -7,7 +7,8 @@ use courant_auth::Secret;
 use courant_auth::secret::SecretError;
 
 use super::key::VapidKey;
-use crate::config::PushConfig;
+use crate::config::{PushConfig, PushService, WebhookConfig};
+use crate::delivery::{AddressRules, HttpClient};
 use crate::error::Error;
 use crate::notifications::subscription::Subscription;
 
@@ -30,13 +31,14 @@ pub struct Push {
     pub(super) config: PushConfig,
     pub(super) contact: String,
     pub(super) key: VapidKey,
-    pub(super) client: reqwest::Client,
+    pub(super) client: HttpClient,
 }
 
 impl Push {
     /// As configured; none when it is off. `shared`: the secret of all servers of a log, which makes the key unless a file does.
     pub fn open(
         config: &PushConfig,
+        webhooks: &WebhookConfig,
         data_dir: &std::path::Path,
         shared: Option<&Secret>,
     ) -> Result<Option<Arc<Self>>, PushError> {
@@ -46,12 +48,9 @@ impl Push {
             (None, Some(shared)) => VapidKey::new(shared),
             (None, None) => VapidKey::open(&data_dir.join("push.key"))?,
         };
-        // A push service that sends elsewhere could send into the operator's own network.
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ANSWER_WITHIN)
-            .user_agent(concat!("courant/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        // An address that the operator has named is allowed.
+        let named = config.push_services.iter().filter_map(PushService::address);
+        let client = HttpClient::new(webhooks, AddressRules::new(webhooks).and_allow(named), ANSWER_WITHIN)?;
         Ok(Some(Arc::new(Self { config: config.clone(), contact, key, client })))
     }
 

@@ -1,4 +1,4 @@
-//! Web Push: notifications for browsers in which no page is open.
+//! Web Push: notifications for browsers in which no page is open. A courier of [`crate::delivery`].
 //!
 //! A browser gives the address of its push service and two keys. Each unread notification goes there (RFC 8030), sealed so that
 //! only that browser can read it (RFC 8291), and signed so that the push service knows who sends (RFC 8292, VAPID).
@@ -11,7 +11,6 @@ mod client;
 mod deliver;
 mod key;
 mod payload;
-mod schedule;
 
 pub use self::client::{Push, PushError, TTL};
-pub use self::deliver::{Alone, Senders, run};
+pub use self::deliver::run;
