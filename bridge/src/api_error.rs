@@ -128,7 +128,8 @@ fn reason_http(reason: ErrorReason) -> StatusCode {
         | R::ArtifactNotFound
         | R::BatchNotFound
         | R::WorkerNotFound
-        | R::UploadNotFound => StatusCode::NOT_FOUND,
+        | R::UploadNotFound
+        | R::WebhookNotFound => StatusCode::NOT_FOUND,
         R::ResultNotReady
         | R::JobState
         | R::RequestIdMismatch

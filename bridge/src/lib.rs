@@ -49,6 +49,10 @@ pub mod bodies {
         BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,
     };
     pub use crate::http::session::SessionAnswer;
+    pub use crate::http::webhooks::{
+        NewWebhook, WebhookAnswer, WebhookChange, WebhookDeliveriesAnswer, WebhookReplay, WebhookRotation,
+        WebhookTestAnswer, WebhooksAnswer,
+    };
     pub use crate::request::parameter::{Kind, Parameter};
     pub use crate::request::parameters;
     pub use crate::request::problem::Problem;

@@ -14,6 +14,7 @@ pub mod service;
 pub mod session;
 pub mod upload;
 pub mod uploads;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,6 +60,16 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/notifications:read", post(notifications::read).fallback(wrong_method))
         .route("/v1/push/key", get(push::key).fallback(wrong_method))
         .route("/v1/push/subscriptions", put(push::add).delete(push::end).fallback(wrong_method))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create).fallback(wrong_method))
+        .route(
+            "/v1/webhooks/{id}",
+            get(webhooks::get)
+                .patch(webhooks::update)
+                .delete(webhooks::delete)
+                .post(webhooks::act)
+                .fallback(wrong_method),
+        )
+        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries).fallback(wrong_method))
         .route("/v1/queue", get(service::queue).fallback(wrong_method))
         .route("/v1/devices", get(service::devices).fallback(wrong_method))
         .route("/v1/quota", get(service::quota).fallback(wrong_method))

@@ -51,6 +51,7 @@ pub const SUBMIT: &[Parameter] = &[
         "The formats to export; all when left out. Also with commas between them.",
     ),
     parameter("label", Kind::Labels, "`key:value`: a key of 1 to 63 bytes, a value of at most 255. At most 32 labels."),
+    parameter("callback", Kind::Text(2048), "A URL that is told of the job by a webhook of its own."),
     parameter(
         "parameters",
         Kind::Text(64 << 10),

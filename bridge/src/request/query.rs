@@ -62,6 +62,7 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
         "owner" => header.owner = value,
         "sha256" => header.sha256 = value,
         "parameters" => header.parameters = value,
+        "callback" => header.callback = value,
         "lane" => header.set_lane(names::parse_lane(&value).unwrap_or_default()),
         "formats" => header.formats.extend(words(&value).filter_map(names::parse_format).map(i32::from)),
         "label" => add_label(&mut header.labels, &value)?,

@@ -16,6 +16,7 @@ use courant_proto::v1::notification_service_client::NotificationServiceClient;
 use courant_proto::v1::presence_service_client::PresenceServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
 use courant_proto::v1::upload_service_client::UploadServiceClient;
+use courant_proto::v1::webhook_service_client::WebhookServiceClient;
 use courant_tls::{AddressError, Servers, connector};
 use tonic::Request;
 use tonic::transport::Channel;
@@ -122,6 +123,10 @@ impl Server {
     /// For notifications, except their watches.
     pub fn notifications(&self) -> NotificationServiceClient<Resend> {
         NotificationServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    pub fn webhooks(&self) -> WebhookServiceClient<Resend> {
+        WebhookServiceClient::new(self.calls.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     pub fn admin(&self) -> AdminServiceClient<Resend> {

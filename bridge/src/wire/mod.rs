@@ -17,6 +17,7 @@ pub(crate) mod schema_enums;
 pub mod service;
 pub mod topic;
 pub mod update;
+pub mod webhook;
 
 pub use command::{Command, CommandError};
 pub use message::ServerMessage;

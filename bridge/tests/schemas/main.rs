@@ -20,6 +20,10 @@ use courant_bridge::bodies::{
     BatchAnswer, DevicesAnswer, QueueAnswer, QuotaAnswer, SystemAnswer, WorkerAnswer, WorkersAnswer,
 };
 use courant_bridge::bodies::{JobAnswer, JobsAnswer, Retry};
+use courant_bridge::bodies::{
+    NewWebhook, WebhookAnswer, WebhookChange, WebhookDeliveriesAnswer, WebhookReplay, WebhookRotation,
+    WebhookTestAnswer, WebhooksAnswer,
+};
 use courant_bridge::bodies::{NotificationAnswer, NotificationsAnswer, Notify, Read, UnreadAnswer};
 use courant_bridge::bodies::{PushEnd, PushKeyAnswer, PushSubscription};
 use courant_bridge::wire::command::ClientMessage;
@@ -47,6 +51,10 @@ fn request_bodies() -> Map<String, Value> {
     generator.subschema_for::<Notify>();
     generator.subschema_for::<Read>();
     generator.subschema_for::<Retry>();
+    generator.subschema_for::<NewWebhook>();
+    generator.subschema_for::<WebhookChange>();
+    generator.subschema_for::<WebhookRotation>();
+    generator.subschema_for::<WebhookReplay>();
     generator.take_definitions(true)
 }
 
@@ -71,6 +79,10 @@ fn definitions() -> Map<String, Value> {
         generator.subschema_for::<NotificationAnswer>();
         generator.subschema_for::<UnreadAnswer>();
         generator.subschema_for::<PushKeyAnswer>();
+        generator.subschema_for::<WebhooksAnswer>();
+        generator.subschema_for::<WebhookAnswer>();
+        generator.subschema_for::<WebhookTestAnswer>();
+        generator.subschema_for::<WebhookDeliveriesAnswer>();
         generator.subschema_for::<PollAnswer>();
         generator.subschema_for::<Problem>();
     };

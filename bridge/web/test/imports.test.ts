@@ -16,6 +16,7 @@ const layers = [
   // What needs no connection.
   [
     'browser-device',
+    'checked',
     'credentials',
     'cursors',
     'delay-queue',
@@ -46,7 +47,7 @@ const layers = [
   // Topics and calls.
   ['calls', 'commands', 'http', 'resumable', 'retry-online', 'subscriptions', 'transfer', 'upload'],
   // What users of the package hold.
-  ['client', 'index', 'iterate', 'options', 'requests', 'service'],
+  ['client', 'index', 'iterate', 'options', 'requests', 'service', 'webhooks'],
 ].map((modules) => modules.map((name) => `${name}.ts`));
 
 describe('imports', () => {

@@ -7,7 +7,17 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 /** Answers of HTTP calls that the client reads; messages are all read. */
-const answers = ['JobAnswer', 'JobsAnswer', 'OutputsAnswer', 'BatchAnswer', 'QuotaAnswer'];
+const answers = [
+  'JobAnswer',
+  'JobsAnswer',
+  'OutputsAnswer',
+  'BatchAnswer',
+  'QuotaAnswer',
+  'WebhooksAnswer',
+  'WebhookAnswer',
+  'WebhookTestAnswer',
+  'WebhookDeliveriesAnswer',
+];
 
 const web = new URL('..', import.meta.url);
 const schema = JSON.parse(readFileSync(new URL('../schema/messages.schema.json', web), 'utf8'));

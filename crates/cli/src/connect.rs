@@ -7,6 +7,7 @@ use courant_proto::v1::admin_service_client::AdminServiceClient;
 use courant_proto::v1::job_service_client::JobServiceClient;
 use courant_proto::v1::presence_service_client::PresenceServiceClient;
 use courant_proto::v1::queue_service_client::QueueServiceClient;
+use courant_proto::v1::webhook_service_client::WebhookServiceClient;
 use courant_tls::{ClientTls, Servers};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
@@ -34,6 +35,9 @@ pub type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 /// Who is connected, likewise.
 pub type Presence = PresenceServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// Webhooks, likewise.
+pub type WebhookClient = WebhookServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// Puts the token on a call.
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
@@ -56,6 +60,12 @@ pub async fn connect(to: &Connection) -> Result<Client, Failure> {
 pub async fn connect_jobs(to: &Connection, roles: &[Role]) -> Result<Client, Failure> {
     let (channel, bearer) = reach(to, roles).await?;
     Ok(JobServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// Connects to the service of webhooks.
+pub async fn connect_webhooks(to: &Connection) -> Result<WebhookClient, Failure> {
+    let (channel, bearer) = reach(to, &[]).await?;
+    Ok(WebhookServiceClient::with_interceptor(channel, bearer))
 }
 
 /// Connects to the presence service as an operator.

@@ -56,6 +56,8 @@ pub enum Failure {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Transfer(#[from] courant_server::transfer::TransferError),
+    #[error("there is no event {name:?}; there are {known}")]
+    WebhookEvent { name: String, known: String },
     #[error("--parameters must be a JSON object: {0}")]
     Parameters(serde_json::Error),
     #[error("cannot write JSON: {0}")]

@@ -27,6 +27,7 @@ mod transfer;
 mod up;
 mod view;
 mod watch;
+mod webhooks;
 mod words;
 
 use std::process::ExitCode;
@@ -90,6 +91,7 @@ async fn call(command: Command) -> Result<ExitCode, Failure> {
         Command::Result(result) => result::run(result).await,
         Command::Outputs(outputs) => outputs::run(outputs).await,
         Command::Output(output) => result::run_output(output).await,
+        Command::Webhooks(webhooks) => webhooks::run(webhooks.command).await,
         Command::Operator(command) => run_operator(command).await,
         Command::Token(token) => token::run(&token),
         Command::PdfChild => Ok(courant_pdf::child::main()),

@@ -137,7 +137,7 @@ async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> 
         cancel_when_unwatched: args.cancel_when_unwatched.and_then(|time| prost_types::Duration::try_from(time).ok()),
         password: None,
         parameters: parameters::read(&args.parameters).await?,
-        callback: String::new(),
+        callback: args.callback.clone().unwrap_or_default(),
     })
 }
 

@@ -7,6 +7,7 @@ mod calls;
 mod parameters;
 mod responses;
 mod uploads;
+mod webhooks;
 
 use serde_json::{Map, Value, json};
 
@@ -15,11 +16,12 @@ use super::moved;
 
 const AT: &str = "#/components/schemas/";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("jobs", "Submit documents, follow and change jobs, read results"),
     ("uploads", "Resumable uploads by tus 1.0.0"),
     ("events", "Topics without a WebSocket"),
     ("notifications", "Notifications and Web Push"),
+    ("webhooks", "Events of jobs, sent to a URL of yours"),
     ("session", "The session cookie"),
     ("service", "The queue, quotas, devices, workers"),
     ("operation", "Probes and metrics"),
@@ -27,7 +29,7 @@ const TAGS: [(&str, &str); 7] = [
 
 pub fn document(types: &Map<String, Value>) -> Value {
     let mut paths: Map<String, Value> = Map::new();
-    for call in calls::CALLS.iter().chain(uploads::CALLS) {
+    for call in calls::CALLS.iter().chain(uploads::CALLS).chain(webhooks::CALLS) {
         paths.entry(call.path).or_insert_with(|| json!({}))[call.method] = operation(call);
     }
     let schemas: Map<_, _> = types.iter().map(|(name, schema)| (name.clone(), moved(schema, AT))).collect();

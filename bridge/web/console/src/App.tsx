@@ -16,7 +16,15 @@ import { Header } from './shell/Header.tsx';
 import { announceJobEvents } from './shell/job-announcements.ts';
 import { Nav } from './shell/Nav.tsx';
 import { parseRoute, type Route, useHash, viewKey } from './shell/route.ts';
-import { AdminPage, BatchPage, HistoryPage, NotificationsPage, prefetch, QueuePage } from './shell/views.ts';
+import {
+  AdminPage,
+  BatchPage,
+  HistoryPage,
+  NotificationsPage,
+  prefetch,
+  QueuePage,
+  WebhooksPage,
+} from './shell/views.ts';
 import { Toasts } from './ui/Toasts.tsx';
 import { UploadsProvider } from './upload/context.tsx';
 import { restoreUnfinished, saveUnfinished } from './upload/unfinished-uploads.ts';
@@ -130,6 +138,8 @@ function View({ route }: { readonly route: Route }) {
       return <QueuePage />;
     case 'notifications':
       return <NotificationsPage />;
+    case 'webhooks':
+      return <WebhooksPage />;
     case 'admin':
       return <AdminPage />;
   }

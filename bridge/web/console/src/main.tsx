@@ -33,6 +33,7 @@ import './styles/notifications.css';
 import './styles/filters.css';
 import './styles/history.css';
 import './styles/queue.css';
+import './styles/webhooks.css';
 import './styles/admin.css';
 import './styles/touch.css';
 import './styles/forced.css';

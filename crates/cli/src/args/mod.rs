@@ -5,6 +5,7 @@ mod operate;
 mod outputs;
 mod transfer;
 mod up;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub use self::transfer::Backup;
 #[cfg(feature = "nats")]
 pub use self::transfer::{BeginEpoch, Migrate};
 pub use self::up::Up;
+pub use self::webhooks::{
+    CreateWebhook, OneWebhook, ReplayWebhook, RotateSecret, UpdateWebhook, WebhookCommand, WebhookFlags, Webhooks,
+};
 
 /// Live document jobs: submit a PDF, watch it being processed, get the result.
 #[derive(Parser)]
@@ -58,6 +62,8 @@ pub enum Command {
     Outputs(Outputs),
     /// Download an output of a job
     Output(OutputArgs),
+    /// Have events of your jobs sent to URLs: make, change, test and replay webhooks
+    Webhooks(Box<Webhooks>),
     #[command(flatten)]
     Operator(OperatorCommand),
     /// Make a token from the secret of a data folder; prints only the token
@@ -167,6 +173,10 @@ pub struct Submit {
 
     #[command(flatten)]
     pub parameters: ParameterFlags,
+
+    /// Send the end of the jobs to this URL, signed with the secret of `courant webhooks rotate callback`
+    #[arg(long, env = "COURANT_CALLBACK", value_name = "URL")]
+    pub callback: Option<String>,
 
     /// A format to export; may be given several times; default: all
     #[arg(long = "format", env = "COURANT_FORMATS", value_enum, value_delimiter = ',')]

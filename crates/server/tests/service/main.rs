@@ -38,4 +38,5 @@ mod unwatched;
 mod uploads;
 mod waiting;
 mod watch_scopes;
+mod webhooks;
 mod workers;

@@ -1,12 +1,13 @@
 import { isFinished } from '@courant/client';
 import { useConnection, useJobs } from '@courant/react';
-import { Activity, FileStack, History, ListOrdered } from 'lucide-react';
-import { adminPage, historyPage, home, queuePage, type Route } from './route.ts';
+import { Activity, FileStack, History, ListOrdered, Webhook } from 'lucide-react';
+import { adminPage, historyPage, home, queuePage, type Route, webhooksPage } from './route.ts';
 
 const navItems = [
   { page: 'home', href: home, label: 'Jobs', icon: FileStack, also: ['job', 'batch'] },
   { page: 'history', href: historyPage, label: 'History', icon: History, also: [] },
   { page: 'queue', href: queuePage, label: 'Queue', icon: ListOrdered, also: [] },
+  { page: 'webhooks', href: webhooksPage, label: 'Webhooks', icon: Webhook, also: [] },
   { page: 'admin', href: adminPage, label: 'System', icon: Activity, also: [] },
 ] as const;
 

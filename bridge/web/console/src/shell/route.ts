@@ -1,8 +1,8 @@
-/** Where one is: `#/`, `#/jobs/ID`, `#/batches/ID`, `#/history?…`, `#/queue`, `#/notifications`, `#/admin`. */
+/** Where one is: `#/`, `#/jobs/ID`, `#/batches/ID`, `#/history?…`, `#/queue`, `#/notifications`, `#/webhooks`, `#/admin`. */
 import { useSyncExternalStore } from 'react';
 
 export type Route =
-  | { readonly page: 'home' | 'queue' | 'notifications' | 'admin' }
+  | { readonly page: 'home' | 'queue' | 'notifications' | 'webhooks' | 'admin' }
   | { readonly page: 'history'; readonly query: string }
   | { readonly page: 'job'; readonly jobId: string }
   | { readonly page: 'batch'; readonly batchId: string };
@@ -11,6 +11,7 @@ export const home = '#/';
 export const historyPage = '#/history';
 export const queuePage = '#/queue';
 export const notificationsPage = '#/notifications';
+export const webhooksPage = '#/webhooks';
 export const adminPage = '#/admin';
 
 export function jobHref(jobId: string): string {
@@ -39,7 +40,8 @@ export function parseRoute(hash: string): Route {
   if (first === 'jobs' && second) return { page: 'job', jobId: decoded(second) };
   if (first === 'batches' && second) return { page: 'batch', batchId: decoded(second) };
   if (first === 'history') return { page: 'history', query };
-  if (first === 'queue' || first === 'notifications' || first === 'admin') return { page: first };
+  if (first === 'queue' || first === 'notifications' || first === 'webhooks' || first === 'admin')
+    return { page: first };
   return { page: 'home' };
 }
 

@@ -5,12 +5,14 @@ const history = () => import('../history/HistoryPage.tsx');
 const batch = () => import('../batch/BatchPage.tsx');
 const queue = () => import('../queue/QueuePage.tsx');
 const notifications = () => import('../notifications/NotificationsPage.tsx');
+const webhooks = () => import('../webhooks/WebhooksPage.tsx');
 const admin = () => import('../admin/AdminPage.tsx');
 
 export const HistoryPage = lazy(history);
 export const BatchPage = lazy(batch);
 export const QueuePage = lazy(queue);
 export const NotificationsPage = lazy(notifications);
+export const WebhooksPage = lazy(webhooks);
 export const AdminPage = lazy(admin);
 
 /** Fetches what anybody may open; the system page is for few. Safari has no idle callback. */

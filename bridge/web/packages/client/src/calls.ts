@@ -73,7 +73,7 @@ export function dispositionName(header: string | null): string | null {
   return /filename="?([^";]+)"?/i.exec(header ?? '')?.[1] ?? null;
 }
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 const jobPath = (jobId: string): string => `v1/jobs/${encodeURIComponent(jobId)}`;
 

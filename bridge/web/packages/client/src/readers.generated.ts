@@ -492,3 +492,50 @@ export const readQuota = /* @__PURE__ */ object<wire.Quota>({
 export const readQuotaAnswer = /* @__PURE__ */ object<wire.QuotaAnswer>({
   quotas: list(readQuota),
 });
+
+export const readWebhook = /* @__PURE__ */ object<wire.Webhook>({
+  createTime: text,
+  cursor: text,
+  description: text,
+  disableReason: nullable(text),
+  disableTime: nullable(text),
+  events: list(text),
+  eventsDelivered: number,
+  eventsGivenUp: number,
+  failingSince: nullable(text),
+  jobsWaiting: number,
+  oldSecretExpireTime: nullable(text),
+  state: text,
+  url: text,
+  webhookId: text,
+});
+
+export const readWebhooksAnswer = /* @__PURE__ */ object<wire.WebhooksAnswer>({
+  webhooks: list(readWebhook),
+});
+
+export const readWebhookAnswer = /* @__PURE__ */ object<wire.WebhookAnswer>({
+  historyTrimmed: nullable(flag),
+  secret: nullable(text),
+  webhook: readWebhook,
+});
+
+export const readWebhookDelivery = /* @__PURE__ */ object<wire.WebhookDelivery>({
+  attempt: number,
+  duration: nullable(number),
+  error: nullable(text),
+  givenUp: flag,
+  httpStatus: nullable(number),
+  jobId: nullable(text),
+  messageId: text,
+  sendTime: text,
+  type: text,
+});
+
+export const readWebhookTestAnswer = /* @__PURE__ */ object<wire.WebhookTestAnswer>({
+  delivery: readWebhookDelivery,
+});
+
+export const readWebhookDeliveriesAnswer = /* @__PURE__ */ object<wire.WebhookDeliveriesAnswer>({
+  deliveries: list(readWebhookDelivery),
+});

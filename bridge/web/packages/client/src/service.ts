@@ -2,10 +2,10 @@
  * What the topics `queue`, `devices`, `admin` and `notifications` push, and what the bridge says of batches and quotas, checked and
  * typed: `@courant/client/service`. Beside the client and not in it, since most pages need none of it.
  */
+import { checked } from './checked.ts';
 import type { CourantClient } from './client.ts';
-import { CourantError } from './errors.ts';
 import type { StateMessage } from './messages.ts';
-import type { Json, Reader } from './read.ts';
+import type { Json } from './read.ts';
 import * as readers from './readers.generated.ts';
 import type {
   AuditEntry,
@@ -123,15 +123,5 @@ export async function drainWorker(client: CourantClient, workerId: string, drain
 const pathOf = encodeURIComponent;
 const queryOf = (owner: string | undefined): string =>
   owner === undefined ? '' : `?${new URLSearchParams({ owner })}`;
-
-function checked<T>(answer: unknown, read: Reader<T>): T {
-  try {
-    return read(answer, 'answer');
-  } catch (cause) {
-    throw new CourantError('BAD_ANSWER', 'the server answered with something else than the protocol says', {
-      cause,
-    });
-  }
-}
 
 const batchIn = (answer: unknown): Batch => checked(answer, readers.readBatchAnswer).batch;

@@ -27,6 +27,8 @@ export interface SubmitOptions {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** What the workers are to do; at most 64 KiB as JSON. */
   readonly parameters?: Readonly<Record<string, unknown>> | undefined;
+  /** A URL to which the job's end is sent, signed with the secret of the webhook `callback`. */
+  readonly callback?: string | undefined;
   /** 0 to 1 of the bytes sent. Goes back after a cut when some of them did not arrive. */
   readonly onProgress?: ((sent: number) => void) | undefined;
   /** Whether it waits to be sent, or sent on: the network or the bridge is away, or the bridge is busy and sent a `Retry-After`. */
@@ -53,6 +55,7 @@ function query(document: Blob, options: SubmitOptions): URLSearchParams {
   if (options.kind !== undefined) query.set('kind', options.kind);
   if (options.lane !== undefined) query.set('lane', options.lane);
   if (options.formats !== undefined) query.set('formats', options.formats.join(','));
+  if (options.callback !== undefined) query.set('callback', options.callback);
   if (options.parameters !== undefined) query.set('parameters', JSON.stringify(options.parameters));
   for (const [key, value] of Object.entries(options.labels ?? {})) query.append('label', `${key}:${value}`);
   return query;

@@ -765,6 +765,81 @@ export interface QuotaAnswer {
   readonly quotas: readonly Quota[];
 }
 
+/** An endpoint that events of one's jobs are sent to. */
+export interface Webhook {
+  readonly createTime: string;
+  /** Up to here everything was sent or given up, but of jobs that wait. */
+  readonly cursor: string;
+  /** For people; may be empty. */
+  readonly description: string;
+  /** Why the server switched it off. */
+  readonly disableReason: string | null;
+  readonly disableTime: string | null;
+  /** `job.queued`, `job.started`, `job.retrying`, `job.succeeded`, `job.failed`, `job.cancelled`. */
+  readonly events: readonly string[];
+  readonly eventsDelivered: number;
+  readonly eventsGivenUp: number;
+  /** Since when every attempt has failed; `null` while attempts succeed. */
+  readonly failingSince: string | null;
+  /** Jobs of which something waits to be sent again. */
+  readonly jobsWaiting: number;
+  /** Until when the secret before the last one signs as well. */
+  readonly oldSecretExpireTime: string | null;
+  /** `enabled`; `disabled` by its owner; `switched-off` by the server, because it failed for too long. */
+  readonly state: string;
+  /** Empty for the webhook of jobs' callbacks, of which each job has its own. */
+  readonly url: string;
+  readonly webhookId: string;
+}
+
+/** All webhooks of the caller. */
+export interface WebhooksAnswer {
+  /** Oldest first. */
+  readonly webhooks: readonly Webhook[];
+}
+
+/** A webhook. */
+export interface WebhookAnswer {
+  /** Of a replay: some of what happened after the cursor is not kept any more. */
+  readonly historyTrimmed: boolean | null;
+  /** What signs, `whsec_…`. Shown this once, when it was made. */
+  readonly secret: string | null;
+  /** As it is now. */
+  readonly webhook: Webhook;
+}
+
+/** One attempt to send. */
+export interface WebhookDelivery {
+  /** Which attempt to send this event it was, from 1. */
+  readonly attempt: number;
+  /** Seconds until the answer. */
+  readonly duration: number | null;
+  /** What went wrong; `null` when it was received. */
+  readonly error: string | null;
+  /** It is not tried again. */
+  readonly givenUp: boolean;
+  /** `null` when there was no answer. */
+  readonly httpStatus: number | null;
+  readonly jobId: string | null;
+  /** The `webhook-id`: the same in all attempts to send one event. */
+  readonly messageId: string;
+  readonly sendTime: string;
+  /** The type of the event, as `courant.job.succeeded`. */
+  readonly type: string;
+}
+
+/** What became of a test. */
+export interface WebhookTestAnswer {
+  /** Its `error` is `null` when it was received. */
+  readonly delivery: WebhookDelivery;
+}
+
+/** The last attempts to send. */
+export interface WebhookDeliveriesAnswer {
+  /** Newest first, at most 50. */
+  readonly deliveries: readonly WebhookDelivery[];
+}
+
 /** The messages by their `type`, with their other fields. */
 export interface Messages {
   readonly 'connected': Connected;
