@@ -31,7 +31,7 @@ async fn a_backup_of_a_running_server_is_put_back_and_cursors_beyond_it_resync()
     let arguments = ["backup", "--data-dir", &up.data_arg()?, "--to", text(&to)?, "--json"];
     let made: Value = report(&program::run(&arguments).await?)?;
     ensure!(made["jobs"] == 3 && made["files"]["files"] == 6, "{made}");
-    ensure!(made["copied"] == serde_json::json!(["notices.db", "secret", "password.key"]), "{made}");
+    ensure!(made["copied"] == serde_json::json!(["notices.db", "webhooks.db", "secret", "password.key"]), "{made}");
     let again = program::run(&arguments).await?;
     ensure!(again.code == 1 && again.err.contains("is there already"), "{again:?}");
     // What comes after it is lost with the server.

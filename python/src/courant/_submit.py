@@ -19,6 +19,7 @@ class SubmitOptions:
 
     kind: str
     parameters: Optional[Mapping[str, Any]]
+    callback: str
     formats: Tuple[Union[str, ResultFormat], ...]
     labels: Mapping[str, str]
     lane: Optional[Union[str, Lane]]
@@ -48,6 +49,7 @@ def submit_header(source: Source, options: SubmitOptions) -> pb.SubmitJobHeader:
         document_bytes=source.size,
         pages=options.pages,
         parameters=parameters_text(options.parameters),
+        callback=options.callback,
     )
     if options.lane is not None:
         header.lane = to_wire(lane(options.lane), job_pb2.Lane)

@@ -41,6 +41,7 @@ class AsyncClient(AsyncReading):
         kind: str = "pdf",
         filename: Optional[str] = None,
         parameters: Optional[Mapping[str, Any]] = None,
+        callback: str = "",
         formats: Iterable[Format] = (),
         labels: Optional[Mapping[str, str]] = None,
         lane: Optional[Union[str, Lane]] = None,
@@ -61,6 +62,7 @@ class AsyncClient(AsyncReading):
         options = SubmitOptions(
             kind=kind,
             parameters=parameters,
+            callback=callback,
             formats=tuple(formats),
             labels=labels or {},
             lane=lane,
