@@ -36,4 +36,5 @@ mod servers;
 mod submit;
 mod transports;
 mod watch;
+mod webhooks;
 mod worker_program;

@@ -7,6 +7,7 @@ use courant_proto::v1::read_result_response::Part as ResultPart;
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::upload_service_client::UploadServiceClient;
 use courant_proto::v1::watch_job_response::Step;
+use courant_proto::v1::webhook_service_client::WebhookServiceClient;
 use courant_proto::v1::{
     DownloadDocumentRequest, GetJobRequest, Job, JobEvent, JobState, ReadResultRequest, ResultFormat, SubmitJobHeader,
     SubmitJobRequest, SubmitJobResponse, WatchJobRequest, WatchJobResponse,
@@ -48,6 +49,15 @@ pub type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 pub async fn admin(address: &str, token: &str) -> anyhow::Result<Admin> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
     Ok(AdminServiceClient::with_interceptor(channel, Bearer::new(token)?))
+}
+
+/// The webhook service with a token.
+pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Connects to the webhook service.
+pub async fn webhooks(address: &str, token: &str) -> anyhow::Result<Webhooks> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    Ok(WebhookServiceClient::with_interceptor(channel, Bearer::new(token)?))
 }
 
 /// The upload service with a token.

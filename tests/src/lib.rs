@@ -20,6 +20,7 @@ pub mod server;
 pub mod submitter;
 pub mod torture;
 pub mod up;
+pub mod webhooks;
 pub mod worker;
 pub mod ws;
 

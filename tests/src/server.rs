@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::grpc::{self, Admin, Jobs, Uploads};
+use crate::grpc::{self, Admin, Jobs, Uploads, Webhooks};
 use crate::up::{HOUR, signal};
 use crate::{program, within};
 
@@ -188,6 +188,11 @@ impl Server {
     /// The upload service for this user.
     pub async fn uploads(&self, user: &str) -> anyhow::Result<Uploads> {
         grpc::uploads(&self.grpc, &self.shared.token(user, &[])?).await
+    }
+
+    /// The webhook service for this user.
+    pub async fn webhooks(&self, user: &str) -> anyhow::Result<Webhooks> {
+        grpc::webhooks(&self.grpc, &self.shared.token(user, &[])?).await
     }
 
     /// The admin service for an admin of this name.

@@ -169,6 +169,8 @@ pub enum Record {
     Beat { worker: String, session: u64, beats: u64 },
     /// A worker stored a result.
     Wrote { worker: String, job: String, att: i32, of: String, sha: String },
+    /// An event came to the webhook of a user. `signed`: by its secret; `received`: the receiver said so.
+    Hook { user: String, id: String, job: String, owner: String, rev: i64, signed: bool, received: bool },
     /// A document was read at the end.
     Document { user: String, job: String, read: String },
     /// A page of the tool's own workers was read at the end: its attempt by the answer, and the text.

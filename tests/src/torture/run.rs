@@ -21,6 +21,7 @@ use super::clients::hostile::Hostile;
 use super::clients::meddle::Meddler;
 use super::clients::submit::Submitter;
 use super::clients::watch::Watcher;
+use super::clients::webhooks::Webhooks;
 use super::clients::{USERS, User, World};
 use super::options::Attack;
 use super::plan::{Fault, Plan, WORKERS, Who};
@@ -58,6 +59,8 @@ struct Run {
     writer: RecordWriter,
     skipped: Vec<&'static str>,
     calm: Duration,
+    /// None in a cluster, whose servers reach nobody here.
+    webhooks: Option<Webhooks>,
 }
 
 /// Attacks a system and leaves the records in the folder.
@@ -79,6 +82,9 @@ pub async fn attack(options: &Attack, plan: &Plan, home: &Path) -> anyhow::Resul
         cluster: plan.shape.is_cluster(),
     });
     run.wait_for_the_system().await?;
+    if !plan.shape.is_cluster() {
+        run.webhooks = Some(Webhooks::start(&run.world).await?);
+    }
     run.start_clients()?;
     let interrupted = tokio::select! {
         () = run.chaos(plan) => false,
@@ -153,7 +159,7 @@ impl Run {
             over: CancellationToken::new(),
         });
         let (callers, workers, tasks, writer) = (JoinSet::new(), Vec::new(), JoinSet::new(), folder.writer("run")?);
-        Ok(Self { system, world, callers, workers, tasks, writer, skipped: Vec::new(), calm })
+        Ok(Self { system, world, callers, workers, tasks, writer, skipped: Vec::new(), calm, webhooks: None })
     }
 
     async fn wait_for_the_system(&self) -> anyhow::Result<()> {
@@ -289,6 +295,9 @@ impl Run {
         let (writer, results) = (folder.writer("audit")?, folder.writer("results")?);
         let patience = Duration::from_secs(if ended { 20 } else { 3 });
         audit::read_all(&self.world, &writer, &results, patience).await;
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.finish(self.calm).await?;
+        }
         self.writer.write(Record::End);
         self.writer.flush()?;
         writer.flush()?;

@@ -12,7 +12,7 @@ pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> S
     let seen = &report.seen;
     let fault = |word: &str| seen.faults.get(word).copied().unwrap_or(0);
     let network = ["cut", "stall", "delay", "trickle", "refuse", "unplug"].map(fault).iter().sum();
-    let columns: [(&str, u64); 21] = [
+    let columns: [(&str, u64); 22] = [
         ("seed", plan.seed),
         ("seconds", plan.length.as_secs()),
         ("took", took.as_secs()),
@@ -33,10 +33,11 @@ pub fn table(plan: &Plan, ran: &Ran, report: &VerifyReport, took: Duration) -> S
         ("watches", seen.watches),
         ("resumes", seen.resumes),
         ("gaps", seen.gaps),
+        ("webhooks", seen.hooks),
         ("violations", report.total()),
     ];
     let widths = columns.map(|(name, value)| name.len().max(value.to_string().len()));
-    let row = |cells: [String; 21]| {
+    let row = |cells: [String; 22]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:>width$} |"));
         format!("|{}\n", cells.collect::<String>())
     };

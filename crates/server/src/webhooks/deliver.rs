@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use courant_joblog::log::{Entry, ReadError, Record};
 use futures::StreamExt as _;
@@ -10,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::message::Messages;
-use super::plan::{JobEvents, Plan, is_down, plan};
+use super::plan::{JobEvents, Plan, due_in, is_down, plan};
 use super::send::{Outcome, Outgoing, Sender};
 use super::settle::{JobEnd, JobResult, Patience, settle};
 use crate::delivery::{self, Backoff, Courier, Ended, Limits, Senders, Target};
@@ -131,18 +130,18 @@ impl Courier for WebhookCourier {
             };
             let progress = self.current(&known);
             let now = self.services.engine.wall.now();
-            let plan = plan(&*self.services.engine.log, &known.endpoint, &progress, now).await?;
+            let longest = self.patience.backoff.longest;
+            let plan = plan(&*self.services.engine.log, &known.endpoint, &progress, (now, longest)).await?;
             if plan.jobs.is_empty() {
                 let moved = plan.position > progress.position.revision;
-                let next = progress.waiting.iter().map(|job| job.due).min();
+                let next = progress.waiting.iter().map(|job| due_in(job, now, longest)).min();
                 if moved {
                     // Nothing of it is sent: after a crash it is looked through again.
                     let position = Position { revision: plan.position, ..progress.position };
                     store.set_progress(Progress { position, ..progress }, false).await?;
                     continue;
                 }
-                let after = |due: i64| Duration::from_millis(u64::try_from(due - now.0).unwrap_or(0));
-                return Ok(next.map_or(Ended::Done, |due| Ended::Again(after(due))));
+                return Ok(next.map_or(Ended::Done, Ended::Again));
             }
             if let Some(ended) = self.round(&known, progress, plan).await? {
                 return Ok(ended);

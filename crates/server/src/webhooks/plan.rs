@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use courant_joblog::ids::{JobId, Revision, Timestamp};
 use courant_joblog::log::{Entry, Filter, Log, ReadError};
@@ -46,16 +47,23 @@ pub(super) fn is_down(endpoint: &Endpoint, progress: &Progress) -> bool {
     !endpoint.is_callback() && progress.failing_since.is_some() && progress.waiting.len() >= DOWN_JOBS
 }
 
-/// Reads what comes next.
+/// When a job is tried again. Nothing waits for longer than the longest wait: then the clock was set back since.
+pub(super) fn due_in(job: &WaitingJob, now: Timestamp, longest: Duration) -> Duration {
+    let after = Duration::from_millis(u64::try_from(job.due - now.0).unwrap_or(0));
+    if after > longest { Duration::ZERO } else { after }
+}
+
+/// Reads what comes next. `longest`: the longest wait.
 pub(super) async fn plan(
     log: &dyn Log,
     endpoint: &Endpoint,
     progress: &Progress,
-    now: Timestamp,
+    (now, longest): (Timestamp, Duration),
 ) -> Result<Plan, ReadError> {
     let mut plan = Plan { position: progress.position.revision, ..Plan::default() };
     let down = is_down(endpoint, progress);
-    let mut again: Vec<&WaitingJob> = progress.waiting.iter().filter(|job| down || job.due <= now.0).collect();
+    let is_due = |job: &&WaitingJob| down || due_in(job, now, longest).is_zero();
+    let mut again: Vec<&WaitingJob> = progress.waiting.iter().filter(is_due).collect();
     again.sort_by_key(|job| job.due);
     for waiting in again.into_iter().take(if down { 1 } else { RETRIES }) {
         plan.jobs.push(read_job(log, endpoint, waiting, progress.position.revision).await?);

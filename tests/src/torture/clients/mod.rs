@@ -9,6 +9,7 @@ pub mod meddle;
 pub mod steps;
 pub mod submit;
 pub mod watch;
+pub mod webhooks;
 pub mod ws;
 
 use std::collections::{HashSet, VecDeque};

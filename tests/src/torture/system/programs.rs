@@ -12,6 +12,7 @@ use super::super::plan::Link;
 use super::super::process::Program;
 use super::super::shape::Shape;
 use super::{LEASE, Links};
+use crate::webhooks;
 
 /// Which programs to run.
 pub struct Binaries {
@@ -55,6 +56,8 @@ impl Maker<'_> {
         let mut arguments = vec!["--grpc".to_owned(), format!("{}:0", self.network.listens(machine))];
         arguments.extend(self.log_flags(number, disk));
         arguments.extend(server_flags(&self.secret, &self.binaries.arguments));
+        // In a cluster servers have a network of their own, from which nobody here is reached.
+        arguments.extend(webhooks::FLAGS.map(str::to_owned).into_iter().filter(|_| !self.shape.is_cluster()));
         let bridges = (0..self.shape.bridges).map(|bridge| Link::Bridge { bridge, server: number });
         let links = [Link::Clients(number), Link::Workers(number)].into_iter().chain(bridges);
         let program = Program {

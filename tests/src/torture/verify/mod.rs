@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod attempts;
+pub mod hooks;
 pub mod story;
 pub mod truth;
 pub mod watches;
@@ -63,11 +64,13 @@ pub enum Rule {
     Results,
     /// Nobody sees a stranger's job.
     Isolated,
+    /// A webhook receives every event of its user's jobs, each job's in order, and again under the same id only.
+    Webhooks,
 }
 
 impl Rule {
     /// All of them, in the order of the guarantees.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Ordered,
         Self::Unique,
         Self::Reliable,
@@ -90,6 +93,7 @@ impl Rule {
         Self::Ends,
         Self::Results,
         Self::Isolated,
+        Self::Webhooks,
     ];
 
     /// The name in tables and documents.
@@ -117,6 +121,7 @@ impl Rule {
             Self::Ends => "every-job-ends",
             Self::Results => "results",
             Self::Isolated => "isolated",
+            Self::Webhooks => "webhooks",
         }
     }
 }
@@ -171,6 +176,8 @@ pub struct Seen {
     pub probes: u64,
     /// Results that were read.
     pub results: u64,
+    /// Events that came to webhooks, repeats too.
+    pub hooks: u64,
     /// Faults by their first word.
     pub faults: BTreeMap<String, u64>,
 }
@@ -215,16 +222,19 @@ pub fn verify(records: &impl Records) -> anyhow::Result<VerifyReport> {
     let mut truth = truth::Truth::default();
     let mut answers = answers::Answers::default();
     let mut attempts = attempts::Attempts::default();
+    let mut hooks = hooks::Hooks::default();
     records.each(&mut |place, line| {
         count(&mut report.seen, &line.record);
         truth.take(place, &line.record, &mut report);
         answers.take(place, &line.record, &mut report);
         attempts.take(place, &line.record, &mut report);
+        hooks.take(place, &line.record, &mut report);
     })?;
     truth.finish(&mut report);
     story::check(&truth, &mut report);
     answers.check(&truth, &mut report);
     attempts.check(&truth, &mut report);
+    hooks.check(&truth, &mut report);
     let mut watches = watches::Watches::new(&truth);
     records.each(&mut |place, line| {
         watches.take(place, &line.record, &mut report);

@@ -446,6 +446,46 @@ fn strangers_events_and_refused_cursors() {
     assert_eq!(gap.broken(), [Rule::Resumable]);
 }
 
+/// What the webhook of the job's owner was sent: id, revision, and whether that was received.
+fn hooks(sent: &[(&str, i64, bool)]) -> Written {
+    let hook = |(id, rev, received): &(&str, i64, bool)| Record::Hook {
+        user: "ann".to_owned(),
+        id: (*id).to_owned(),
+        job: "J".to_owned(),
+        owner: "ann".to_owned(),
+        rev: *rev,
+        signed: true,
+        received: *received,
+    };
+    let mut run = clean();
+    run.0.push(("webhooks", sent.iter().map(hook).collect()));
+    run
+}
+
+#[test]
+fn webhooks_receive_everything_in_order_and_again_under_the_same_id() {
+    let all = [("a", 10, false), ("a", 10, true), ("b", 11, true), ("a", 10, true), ("c", 17, true)];
+    assert_eq!(hooks(&all).broken(), []);
+    let broken = |change: fn(&mut Vec<(&'static str, i64, bool)>)| {
+        let mut sent = all.to_vec();
+        change(&mut sent);
+        hooks(&sent).broken()
+    };
+    assert_eq!(broken(|sent| drop(sent.pop())), [Rule::Webhooks], "the last is missing");
+    assert_eq!(broken(|sent| sent[4].2 = false), [Rule::Webhooks], "the last was not received");
+    assert_eq!(broken(|sent| sent.swap(2, 4)), [Rule::Webhooks], "out of order");
+    assert_eq!(broken(|sent| sent[3].0 = "z"), [Rule::Webhooks], "again under another id");
+    assert_eq!(broken(|sent| sent[4].0 = "a"), [Rule::Webhooks], "one id for two events");
+    for (of, rule) in [("bob", Rule::Isolated), ("ann", Rule::Webhooks)] {
+        let mut run = hooks(&all);
+        if let Some(Record::Hook { owner, signed, .. }) = run.file("webhooks").last_mut() {
+            *owner = of.to_owned();
+            *signed = of == "bob";
+        }
+        assert_eq!(run.broken(), [rule]);
+    }
+}
+
 #[test]
 fn what_was_written_is_read_back() -> anyhow::Result<()> {
     let home = tempfile::TempDir::new()?;
