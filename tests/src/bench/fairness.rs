@@ -105,7 +105,7 @@ impl Starts {
     async fn event(&mut self) -> anyhow::Result<JobEvent> {
         loop {
             if let Some(Step::Event(event)) = self.0.message().await?.context("the watch ended")?.step {
-                return Ok(*event);
+                return Ok(event);
             }
         }
     }

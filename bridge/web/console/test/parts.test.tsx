@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { view } from '@courant/client';
+import { type CourantClient, type Job, view } from '@courant/client';
 import { formatDuration } from '@courant/react/format';
 import { renderHook } from '@testing-library/react';
 import { describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import { listOptions, readFilters, serverFilter, writeFilters } from '../src/his
 import { cells, donePages } from '../src/jobs/PageStrip.tsx';
 import { RecentJobs } from '../src/jobs/recent-jobs.tsx';
 import { parseToken, signOut, takeTokenFromAddress, useSession } from '../src/session/session.ts';
+import { announceJobEvents } from '../src/shell/job-announcements.ts';
 import { parseRoute, searchHref } from '../src/shell/route.ts';
 import { formatAgo, formatBytes } from '../src/ui/format.ts';
 import { rejectionReason } from '../src/upload/uploads.ts';
@@ -95,6 +96,33 @@ describe('the history', () => {
       '"a\\"" AND "OR" AND "b\\\\" AND lane = LARGE',
     );
     expect(listOptions({ ...nothing, states: ['failed'] })).toMatchObject({ states: ['failed'] });
+  });
+});
+
+describe('what a job has made', () => {
+  const said = (more: Partial<Job>): readonly string[] => {
+    const sentences: string[] = [];
+    const listeners: ((event: unknown) => void)[] = [];
+    const client = {
+      onEvent: (listener: (event: unknown) => void) => {
+        listeners.push(listener);
+        return () => {};
+      },
+    };
+    announceJobEvents(client as unknown as CourantClient, (sentence) => sentences.push(sentence));
+    const ended = job({ state: 'succeeded', progress: 100, ...more });
+    for (const listener of listeners)
+      listener({ type: 'job-completed', topic: 'mine', cursor: 'c', job: ended });
+    return sentences;
+  };
+
+  it('is pages of a PDF, outputs of other work, and nothing where there is neither', () => {
+    const output = { name: 'a.csv', mediaType: 'text/csv', sizeBytes: 1, sha256: '', attempt: 1, url: '' };
+    const words = { kind: 'words', pagesTotal: null, pagesDone: 0 };
+    expect(said({ pagesDone: 4 })).toEqual(['report.pdf succeeded, 4 pages.']);
+    expect(said({ ...words, outputs: [output] })).toEqual(['report.pdf succeeded, 1 output.']);
+    expect(said(words)).toEqual(['report.pdf succeeded.']);
+    expect(said({ ...words, pagesTotal: 2, pagesDone: 2 })).toEqual(['report.pdf succeeded, 2 pages.']);
   });
 });
 

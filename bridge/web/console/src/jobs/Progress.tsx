@@ -10,11 +10,12 @@ import {
 import { formatDateTime, toolName, zoneNames } from '../ui/format.ts';
 import { ProgressRow } from '../ui/ProgressBar.tsx';
 import { useNow } from '../ui/useNow.ts';
+import { hasPages } from './job-pages.ts';
 import { PageStrip, PageStripPlaceholder } from './PageStrip.tsx';
 import { Stages } from './Stages.tsx';
 import { ZoneCounts } from './ZoneCounts.tsx';
 
-/** Bar, stages, sentence, times, pages and zones of a job. */
+/** Bar, sentence and times of a job, and its stages, pages and zones if it is work on pages. */
 export function Progress({ view }: { readonly view: JobView }) {
   const { job } = view;
   return (
@@ -25,19 +26,28 @@ export function Progress({ view }: { readonly view: JobView }) {
         text={jobProgressText(job)}
         testId="job-progress"
       />
-      <Stages job={job} />
+      {hasPages(job) && <Stages job={job} />}
       <div className="job-line">
         <p className="operation" data-testid="job-operation">
           {isFinished(job) ? job.endTime && `Ended ${formatDateTime(job.endTime)}` : jobActivity(job)}
         </p>
         <Times view={view} />
       </div>
+      {hasPages(job) && <Pages view={view} />}
+    </div>
+  );
+}
+
+function Pages({ view }: { readonly view: JobView }) {
+  const { job } = view;
+  return (
+    <>
       {(job.pagesTotal ?? 0) > 0 ? <PageStrip view={view} /> : !isFinished(job) && <PageStripPlaceholder />}
       <div className="zones-line">
         <ZoneCounts view={view} />
         {!isFinished(job) && <CurrentZone job={job} />}
       </div>
-    </div>
+    </>
   );
 }
 

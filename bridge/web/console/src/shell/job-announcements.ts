@@ -1,6 +1,7 @@
 /** Turns events into toasts, desktop notifications, and into sentences for screen readers. */
 import type { CourantClient, Job, JobEvent } from '@courant/client';
 import { formatCount, sentenceCase } from '@courant/react/format';
+import { hasPages } from '../jobs/job-pages.ts';
 import { showDesktopNotification } from '../notifications/desktop.ts';
 import { toast } from '../ui/toasts.ts';
 import { jobHref } from './route.ts';
@@ -16,7 +17,7 @@ function sentence(type: JobEvent['type'], job: Job): string | null {
     case 'job-cancelling':
       return `${job.filename} is being cancelled.`;
     case 'job-completed':
-      return `${job.filename} succeeded, ${formatCount(job.pagesDone, 'page')}.`;
+      return `${[`${job.filename} succeeded`, ...made(job)].join(', ')}.`;
     case 'job-failed':
       return `${job.filename} failed. ${job.error?.message ?? ''}`;
     case 'job-cancelled':
@@ -24,6 +25,12 @@ function sentence(type: JobEvent['type'], job: Job): string | null {
     default:
       return null;
   }
+}
+
+/** What came of a job, in words. */
+function made(job: Job): readonly string[] {
+  if (hasPages(job)) return [formatCount(job.pagesDone, 'page')];
+  return job.outputs.length > 0 ? [formatCount(job.outputs.length, 'output')] : [];
 }
 
 interface JobToast {
@@ -34,7 +41,7 @@ interface JobToast {
 
 function toastOf(type: JobEvent['type'], job: Job): JobToast | null {
   if (type === 'job-completed') {
-    return { tone: 'good', title: `${job.filename} succeeded`, text: formatCount(job.pagesDone, 'page') };
+    return { tone: 'good', title: `${job.filename} succeeded`, text: made(job).join() };
   }
   if (type !== 'job-failed') return null;
   const text = job.error === null ? '' : sentenceCase(job.error.message);
