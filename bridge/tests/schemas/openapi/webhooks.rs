@@ -32,13 +32,8 @@ pub const CALLS: &[Call] = &[
     )
     .body(Body::Json("WebhookChange"))
     .refuses(&[404, 409]),
-    Call::new(
-        ("delete", "/v1/webhooks/{id}"),
-        ("webhooks", "deleteWebhook"),
-        "Removes a webhook",
-        Answer::Empty,
-    )
-    .refuses(&[404]),
+    Call::new(("delete", "/v1/webhooks/{id}"), ("webhooks", "deleteWebhook"), "Removes a webhook", Answer::Empty)
+        .refuses(&[404]),
     Call::new(
         ("get", "/v1/webhooks/{id}/deliveries"),
         ("webhooks", "listWebhookDeliveries"),

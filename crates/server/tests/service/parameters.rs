@@ -9,8 +9,11 @@ use crate::support::*;
 const PARAMETERS: &str =
     "{ \"mode\": \"fast\", \"dpi\": 300, \"exact\": 0.10000000000000000001, \"ocr\": {\"on\": true} }";
 
+/// Work of which the server knows nothing.
+const KIND: &str = "words";
+
 fn with(parameters: &str) -> SubmitJobHeader {
-    SubmitJobHeader { parameters: parameters.into(), ..SubmitJobHeader::default() }
+    SubmitJobHeader { kind: KIND.into(), parameters: parameters.into(), ..SubmitJobHeader::default() }
 }
 
 /// An object of about so many bytes.
@@ -25,7 +28,7 @@ async fn get(world: &World, id: &str) -> GetJobResponse {
 #[tokio::test]
 async fn workers_get_them_and_the_labels_as_they_were_submitted_in_every_attempt() {
     let world = World::new().await;
-    let mut worker = world.worker("w1").await;
+    let mut worker = world.worker_for("w1", KIND).await;
     for parameters in ["", PARAMETERS, &large(10_000)] {
         let labels = [("team".to_owned(), "red".to_owned())].into();
         let header = SubmitJobHeader { labels, ..with(parameters) };
@@ -54,7 +57,7 @@ async fn they_survive_a_restart_and_go_with_the_job() {
     let id = world.submit_with("alice", with(&text), b"x").await.unwrap().job.unwrap().job_id;
     let world = world.restart().await;
     assert_eq!(get(&world, &id).await.parameters, text);
-    let mut worker = world.worker("w1").await;
+    let mut worker = world.worker_for("w1", KIND).await;
     let given = worker.take().await;
     assert_eq!(given.parameters, text);
     worker.fail(&given.attempt.unwrap(), false).await;

@@ -185,6 +185,18 @@ impl World {
         Self::welcomed(self.stream().await, id, slots, in_flight).await
     }
 
+    /// A worker of another kind, with one slot.
+    pub async fn worker_for(&self, id: &str, kind: &str) -> Worker {
+        let mut worker = self.stream().await;
+        let Report::Hello(hello) = hello(id, 1, vec![]) else { panic!("a hello") };
+        worker.send(Report::Hello(Hello { kinds: vec![kind.into()], ..hello })).await;
+        match worker.order().await {
+            Order::Welcome(welcome) => worker.welcome = welcome,
+            other => panic!("expected a welcome, not {other:?}"),
+        }
+        worker
+    }
+
     /// A worker on a connection of its own, as a process of its own has it.
     pub async fn worker_apart(&self, id: &str, slots: i32) -> Worker {
         let channel = Endpoint::from_shared(self.address.clone()).unwrap().connect_lazy();

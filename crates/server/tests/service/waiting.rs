@@ -228,7 +228,8 @@ async fn of_a_limited_kind_no_more_run_than_may_whoever_owns_them() {
     assert_eq!(running.each_ref().map(|at| at.job_id.as_str()), [&*alices, &*bobs]);
     let third = submit("carol").await;
     worker.sync().await;
-    assert!(place(&world, &third).await.is_some(), "it waits although the worker has two slots free");
+    let waits = world.job("carol", &third).await.queue_position;
+    assert!(waits.is_some(), "it waits although the worker has two slots free");
     worker.work_off(&running[0], 1).await;
     assert_eq!(worker.take().await.attempt.unwrap().job_id, third);
 }
