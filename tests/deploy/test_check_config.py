@@ -45,6 +45,8 @@ WRONG = [
         "--log-credentials-file: /no/such/file",
     ),
     (SERVER, "--push-contact ops@example.org", "--push-contact"),
+    (SERVER, "--webhook-allow nowhere", "--webhook-allow"),
+    (SERVER, "--webhook-timeout 0s", "--webhook-timeout must be longer than 0s"),
     (SERVER, "--scaler-addr 50052", "--scaler-addr"),
     (BRIDGE, "", "--secret-file"),
     (BRIDGE, "--secret-file FOLDER/none", "--secret-file: cannot use"),
