@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use courant_joblog::ids::Revision;
 use courant_joblog::log::{AppendError, Log};
@@ -12,6 +13,8 @@ use super::database::Database;
 use super::error::WebhookStoreError;
 use super::record::{Kind, Record};
 
+/// How long a note that is there may take to arrive here.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 /// Notes that are read at once.
 const PAGE: usize = 500;
 
@@ -52,7 +55,14 @@ impl Backend {
             Self::Notes(notes) => {
                 let (key, bytes) = (record.kind().key(record.id()), record.encode()?);
                 match notes.put(&key, bytes.into(), put).await {
-                    Err(AppendError::Conflict { .. }) if put == Put::IfAbsent => Ok(false),
+                    Err(AppendError::Conflict { actual }) if put == Put::IfAbsent => {
+                        // Who reads next is to find the one that is there.
+                        let there = actual.unwrap_or(Revision::ZERO);
+                        let mut arrived = notes.arrived();
+                        let arrives = arrived.wait_for(|arrived| *arrived >= there);
+                        let _ = tokio::time::timeout(ARRIVES_WITHIN, arrives).await;
+                        Ok(false)
+                    }
                     put => Ok(put.map(|_| true)?),
                 }
             }
@@ -74,6 +84,11 @@ impl Backend {
         let Self::Notes(notes) = self else { return None };
         let up_to = *notes.arrived().borrow();
         Some(read_between(&**notes, after, up_to).await.map(|records| (records, up_to.max(after))))
+    }
+
+    /// Whether others have to be told of what is removed.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Notes(_))
     }
 
     /// Changes when something may have been put; none where there are no other servers.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use courant_joblog::ids::{JobId, Owner, Timestamp};
 use courant_joblog::notes::Put;
 
-use super::backend::Backend;
 use super::endpoint::{Endpoint, Position, callback_id};
 use super::known::Known;
 use super::record::{Kind, Record};
@@ -17,6 +16,8 @@ use crate::share::{Exhausted, Limit};
 
 /// How long it is remembered that an endpoint was removed, in milliseconds: for servers that were away.
 const REMOVED_FOR: i64 = 3_600_000;
+/// So many are remembered of a user, for each webhook that it may have.
+const REMOVED_PER_WEBHOOK: usize = 10;
 
 impl WebhookStore {
     /// Makes an endpoint.
@@ -29,6 +30,7 @@ impl WebhookStore {
         start: Position,
     ) -> Result<(Known, Secret), Error> {
         let _writing = self.writing.lock().await;
+        self.forget_removed().await?;
         self.check_room(owner)?;
         let (id, secret) = (format!("wh_{}", JobId::random()), Secret::random());
         let mut endpoint = self.endpoint(id, owner, events, start, &secret);
@@ -86,7 +88,7 @@ impl WebhookStore {
         let mut gone = (*known.endpoint).clone();
         (gone.removed, gone.sealed_secrets, gone.made) = (true, Vec::new(), Timestamp::now().0);
         gone.version += 1;
-        if matches!(self.backend, Backend::Notes(_)) {
+        if self.backend.is_shared() {
             self.backend.put(Record::Endpoint(gone.clone()), Put::Replace).await?;
         } else {
             self.backend.remove(Kind::Endpoint, &id).await?;
@@ -102,7 +104,9 @@ impl WebhookStore {
         let own = state.by_owner.get(owner).map_or(0, BTreeSet::len);
         // That of callbacks is made by itself, and does not count.
         let callback = state.by_owner.get(owner).is_some_and(|ids| ids.contains(&callback_id(owner)));
-        if own - usize::from(callback) >= self.per_user {
+        // What was removed is still told to other servers: not without end.
+        let removed = state.removed.values().filter(|(whose, _)| whose == owner).count();
+        if own - usize::from(callback) >= self.per_user || removed >= REMOVED_PER_WEBHOOK * self.per_user {
             return limit(Limit::PerUser(u32::try_from(self.per_user).unwrap_or(u32::MAX)));
         }
         if state.endpoints.len() >= self.in_all {
@@ -155,7 +159,8 @@ impl WebhookStore {
     /// Removes what says that endpoints were removed, once all servers know.
     async fn forget_removed(&self) -> Result<(), Error> {
         let before = Timestamp::now().0 - REMOVED_FOR;
-        let old: Vec<String> = self.state.lock().removed.extract_if(|_, at| *at < before).map(|(id, _)| id).collect();
+        let old: Vec<String> =
+            self.state.lock().removed.extract_if(|_, (_, at)| *at < before).map(|(id, _)| id).collect();
         for id in old {
             self.backend.remove(Kind::Endpoint, &id).await?;
         }

@@ -53,8 +53,8 @@ pub(super) struct State {
     pub(super) by_owner: HashMap<Owner, BTreeSet<String>>,
     /// Progress of endpoints that are not known yet.
     pub(super) early: HashMap<String, Arc<Progress>>,
-    /// When endpoints were removed.
-    pub(super) removed: HashMap<String, i64>,
+    /// Endpoints that were removed, whose and when, as long as that is shared with other servers.
+    pub(super) removed: HashMap<String, (Owner, i64)>,
 }
 
 impl WebhookStore {
@@ -201,7 +201,9 @@ impl WebhookStore {
             return;
         }
         if endpoint.removed {
-            state.removed.insert(id.clone(), endpoint.made);
+            if self.backend.is_shared() {
+                state.removed.insert(id.clone(), (owner.clone(), endpoint.made));
+            }
             state.early.remove(&id);
             state.endpoints.remove(&id);
             if let Some(ids) = state.by_owner.get_mut(&owner) {
