@@ -67,6 +67,10 @@ pub enum Code {
     TusVersion,
     /// A body of another type.
     ContentType,
+    /// No format that the client accepts.
+    NotAcceptable,
+    /// The job of a conversion has failed.
+    JobFailed,
 }
 
 impl Code {
@@ -91,6 +95,8 @@ impl Code {
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::TusVersion => "TUS_VERSION_UNKNOWN",
             Self::ContentType => "CONTENT_TYPE_WRONG",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
+            Self::JobFailed => "JOB_FAILED",
         }
     }
 
@@ -114,6 +120,8 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TusVersion => StatusCode::PRECONDITION_FAILED,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::JobFailed => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 }

@@ -60,7 +60,7 @@ impl EventsQuery {
     fn read(uri: &Uri, known: &[Parameter], most: usize) -> Result<(Self, Option<f64>), ApiError> {
         let (mut asked_for, mut wait) = (Self::default(), None);
         let (mut device, mut device_name) = (None, None);
-        for (name, value) in query::pairs(uri, known)? {
+        for (name, value) in query::pairs(uri, &[known])? {
             let number = || ApiError::field(&name, "must be a number");
             match name.as_str() {
                 "topic" => asked_for.add(&value, most)?,

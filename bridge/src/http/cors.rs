@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use courant_runtime::request::{REQUEST_ID, TRACEPARENT};
 use http::header::{
-    ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
-    IF_RANGE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -38,12 +38,32 @@ const REMEMBER: Duration = Duration::from_secs(600);
 pub fn layer(allowed: &[String]) -> Option<CorsLayer> {
     // Browsers write origins in small letters.
     let origins: Vec<HeaderValue> = allowed.iter().filter_map(|origin| origin.to_lowercase().parse().ok()).collect();
-    let [last_event_id, traceparent] = ["last-event-id", TRACEPARENT].map(HeaderName::from_static);
+    let [last_event_id, prefer, preference_applied, traceparent] =
+        ["last-event-id", "prefer", "preference-applied", TRACEPARENT].map(HeaderName::from_static);
     let request_id = HeaderName::from_static(REQUEST_ID);
-    let request_headers =
-        [AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE, last_event_id, traceparent, request_id.clone()];
-    let response_headers =
-        [ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, request_id];
+    let request_headers = [
+        AUTHORIZATION,
+        CONTENT_TYPE,
+        IF_NONE_MATCH,
+        IF_RANGE,
+        RANGE,
+        last_event_id,
+        prefer,
+        traceparent,
+        request_id.clone(),
+    ];
+    let response_headers = [
+        ACCEPT_RANGES,
+        CONTENT_DISPOSITION,
+        CONTENT_LOCATION,
+        CONTENT_RANGE,
+        ETAG,
+        LOCATION,
+        RETRY_AFTER,
+        WWW_AUTHENTICATE,
+        preference_applied,
+        request_id,
+    ];
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))

@@ -2,7 +2,9 @@
 
 mod action;
 pub mod console;
+mod convert;
 mod cors;
+mod document_body;
 mod filename;
 pub mod jobs;
 pub mod notifications;
@@ -43,6 +45,7 @@ pub fn router(app: Arc<App>) -> Router {
     let router = Router::new()
         .route("/ws", any(upgrade))
         .route("/v1/jobs", get(jobs::list).post(upload::submit).fallback(wrong_method))
+        .route("/v1/convert", post(convert::convert).fallback(wrong_method))
         .route("/v1/uploads", post(uploads::create).fallback(wrong_method))
         .route(
             "/v1/uploads/{id}",
@@ -135,7 +138,8 @@ async fn limit_rate(State(app): State<Arc<App>>, request: Request, next: Next) -
 /// Bodies that are no documents are short, and have their time as a whole.
 fn with_body_deadline(app: &App, request: Request) -> Request {
     let path = request.uri().path();
-    let document = path == "/v1/jobs" || path == "/v1/uploads" || path.starts_with("/v1/uploads/");
+    let document =
+        matches!(path, "/v1/jobs" | "/v1/convert") || path == "/v1/uploads" || path.starts_with("/v1/uploads/");
     if document || !uploads::has_body(request.headers()) {
         return request;
     }

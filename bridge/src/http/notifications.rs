@@ -88,7 +88,7 @@ pub struct Read {
 /// `GET /v1/notifications`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: http::Uri) -> Result<Response, ApiError> {
     let mut request = v1::ListNotificationsRequest::default();
-    for (name, value) in query::pairs(&uri, parameters::LIST_NOTIFICATIONS)? {
+    for (name, value) in query::pairs(&uri, &[parameters::LIST_NOTIFICATIONS])? {
         match name.as_str() {
             "pageSize" => request.page_size = query::number(&name, &value)?,
             "unread" => request.unread_only = value == "true",

@@ -96,6 +96,13 @@ async fn serve(source: &Source, headers: &HeaderMap) -> Result<Response, ApiErro
     }
 }
 
+/// All of a result that nobody can ask for again at the same path.
+pub(super) fn file(header: &v1::ReadResultHeader, body: Body) -> Result<Response, ApiError> {
+    let mut response = answer(header, &File::Output(String::new()), StatusCode::OK, (body, Some(header.size_bytes)))?;
+    response.headers_mut().remove(ACCEPT_RANGES);
+    Ok(response)
+}
+
 async fn whole(source: &Source) -> Result<Response, ApiError> {
     let (header, bytes) = source.open(0, 0).await?;
     let length = header.size_bytes;

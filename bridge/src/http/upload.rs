@@ -1,325 +1,48 @@
-//! `POST /v1/jobs`: a document streams through to the server, a few pieces at a time.
-//!
-//! The server takes the end of the stream for the end of the document. So when an upload breaks off, the stream to the
-//! server must not end but be cancelled: half a document is never submitted. (The server drops a cancelled call.)
+//! `POST /v1/jobs`: submits a document.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use axum::body::BodyDataStream;
-use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use courant_proto::v1::{self, ErrorReason, submit_job_request::Part};
-use futures::{Stream, StreamExt};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, StatusCode};
-use tokio::sync::mpsc;
+use courant_proto::v1::{self, submit_job_request::Part};
+use futures::StreamExt as _;
+use futures::stream;
+use http::StatusCode;
+use http::header::LOCATION;
 
-use super::filename;
+use super::document_body::{Fields, receive};
 use super::jobs::{JobAnswer, uncached};
-use crate::api_error::{ApiError, Code};
+use crate::api_error::ApiError;
 use crate::app::App;
-use crate::ledger::Share;
-use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
 use crate::request::{parameters, query};
-use crate::server::UserToken;
 use crate::wire::admin::AuditAction;
 
-/// Pieces on their way to the server. When they are in flight, the browser's upload waits.
-pub const IN_FLIGHT: usize = 4;
-/// What the server takes in one piece.
-pub const PIECE: usize = 1 << 20;
-/// The longest text part of a form, in bytes.
-const TEXT_PART: usize = 8 << 10;
-/// The longest `parameters`, in bytes: what the server takes.
-const PARAMETERS: usize = 64 << 10;
-/// All text parts of a form together, in bytes.
-const TEXT_PARTS: usize = 256 << 10;
-/// Read on after a refusal, so that the browser sees the answer and not a reset connection.
-const DRAIN: usize = 16 << 20;
+impl Fields for v1::SubmitJobHeader {
+    fn set(&mut self, name: &str, value: String) -> Result<(), ApiError> {
+        query::submission(self, name, value)
+    }
+
+    fn submit(&mut self) -> &mut v1::SubmitJobHeader {
+        self
+    }
+}
 
 /// `POST /v1/jobs`
 pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
-    let limit = app.config.limits.upload_bytes;
-    if content_length(request.headers()).is_some_and(|bytes| bytes > limit.saturating_add(64 << 10)) {
-        return Err(too_large(limit));
-    }
     let mut header = v1::SubmitJobHeader::default();
-    let share = match caller.take_upload(&app) {
-        Ok(share) => share,
-        Err(error) => {
-            drain(request.into_body().into_data_stream(), app.config.times.body).await;
-            return Err(error);
-        }
-    };
-    let timeout = BodyTimeout::new(&app.config);
-    let upload = Upload {
-        app: app.clone(),
-        token: caller.token.clone(),
-        left: limit,
-        text_left: TEXT_PARTS,
-        timeout,
-        _share: share,
-    };
-    for (name, value) in query::pairs(request.uri(), parameters::SUBMIT)? {
+    for (name, value) in query::pairs(request.uri(), &[parameters::SUBMIT])? {
         query::submission(&mut header, &name, value)?;
     }
-    let answer = if is_form(request.headers()) {
-        upload.form(header, request).await?
-    } else {
-        // Known beforehand, so that the server can refuse it before it is sent.
-        if let Some(bytes) = content_length(request.headers()).filter(|_| header.document_bytes == 0) {
-            header.document_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        }
-        upload.body(header, request.into_body().into_data_stream()).await?
+    let call = |header, pieces: super::document_body::Pieces| {
+        let part = |part| v1::SubmitJobRequest { part: Some(part) };
+        let parts = stream::iter([part(Part::Header(header))]).chain(pieces.map(move |piece| part(Part::Chunk(piece))));
+        let (app, request) = (app.clone(), app.server.stream_as(parts, &caller.token));
+        async move { Ok(app.server.bulk().submit_job(request?).await?.into_inner()) }
     };
+    let answer = receive(&app, &caller, header, request, call).await?;
     caller.audit(&app, AuditAction::Submitted, answer.job.as_ref().map(|job| job.job_id.as_str()));
     let location = answer.job.as_ref().map(|job| format!("/v1/jobs/{}", job.job_id)).unwrap_or_default();
     let body = uncached(JobAnswer::new(answer.job, Some(answer.cursor))?);
     Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())
-}
-
-struct Upload {
-    app: Arc<App>,
-    token: UserToken,
-    left: u64,
-    /// What its text parts may still have, in bytes.
-    text_left: usize,
-    timeout: BodyTimeout,
-    /// The user's share in uploads.
-    _share: Share,
-}
-
-impl Upload {
-    /// The body is the document.
-    async fn body(
-        mut self,
-        header: v1::SubmitJobHeader,
-        mut body: BodyDataStream,
-    ) -> Result<v1::SubmitJobResponse, ApiError> {
-        let (parts, stream) = pipe(header);
-        let (app, token) = (self.app.clone(), self.token.clone());
-        let sent = async {
-            while let Some(piece) = self.piece(body.next()).await?.transpose().map_err(|_| broken_off())? {
-                self.send(&parts, piece).await?;
-            }
-            finish(&parts).await
-        };
-        let result = async {
-            let call = submit_stream(&app, &token, stream);
-            tokio::pin!(call);
-            match run_beside(call.as_mut(), sent).await? {
-                CallProgress::Answered(answer) => Ok(*answer),
-                CallProgress::Pending => call.await,
-            }
-        }
-        .await;
-        if result.is_err() {
-            drain(body, app.config.times.body).await;
-        }
-        result
-    }
-
-    /// The document is the part `file` of a form; the fields come before it.
-    async fn form(
-        mut self,
-        mut header: v1::SubmitJobHeader,
-        request: Request,
-    ) -> Result<v1::SubmitJobResponse, ApiError> {
-        let mut form = Multipart::from_request(request, &())
-            .await
-            .map_err(|error| ApiError::field("body", format!("is not a form: {error}")))?;
-        loop {
-            let Some(mut field) = self.next(form.next_field()).await?.map_err(|error| form_fault(&error))? else {
-                return Err(ApiError::field("file", "the part with the document is missing"));
-            };
-            let name = field.name().unwrap_or_default().to_owned();
-            if name != "file" {
-                let limit = if name == "parameters" { PARAMETERS } else { TEXT_PART };
-                let value = self.text(&mut field, limit).await?;
-                match name.as_str() {
-                    "password" => header.password = Some(v1::Password { text: value }),
-                    _ => query::submission(&mut header, &name, value)?,
-                }
-                continue;
-            }
-            if header.filename.is_empty() {
-                let plain = || field.file_name().unwrap_or_default().to_owned();
-                header.filename = filename::extended(field.headers())?.unwrap_or_else(plain);
-            }
-            let (parts, stream) = pipe(header);
-            let (app, token) = (self.app.clone(), self.token.clone());
-            let call = submit_stream(&app, &token, stream);
-            tokio::pin!(call);
-            let file = async {
-                while let Some(piece) = self.chunk(&mut field).await? {
-                    self.send(&parts, piece).await?;
-                }
-                Ok(())
-            };
-            if let CallProgress::Answered(answer) = run_beside(call.as_mut(), file).await? {
-                return Ok(*answer);
-            }
-            drop(field);
-            let rest = async {
-                match self.next(form.next_field()).await?.map_err(|error| form_fault(&error))? {
-                    Some(_) => Err(ApiError::field("file", "must be the last part of the form")),
-                    None => finish(&parts).await,
-                }
-            };
-            return match run_beside(call.as_mut(), rest).await? {
-                CallProgress::Answered(answer) => Ok(*answer),
-                CallProgress::Pending => call.await,
-            };
-        }
-    }
-
-    async fn text(&mut self, field: &mut Field<'_>, limit: usize) -> Result<String, ApiError> {
-        let mut text = Vec::new();
-        while let Some(piece) = self.chunk(field).await? {
-            if text.len() + piece.len() > limit {
-                return Err(ApiError::field("form", format!("this text part may have at most {limit} bytes")));
-            }
-            text.extend_from_slice(&piece);
-        }
-        // A part without text counts, too: there may be no end of them.
-        self.text_left = self.text_left.checked_sub(text.len().max(1)).ok_or_else(|| {
-            ApiError::field("form", format!("the text parts may have at most {TEXT_PARTS} bytes together"))
-        })?;
-        String::from_utf8(text).map_err(|_| ApiError::field("form", "a text part is not UTF-8"))
-    }
-
-    /// Waits for the client within its time.
-    async fn next<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, ApiError> {
-        self.timeout.wait(wait, |_| 0).await.map_err(|TooSlow| broken_off())
-    }
-
-    /// Waits for a piece of the body.
-    async fn piece<E>(
-        &mut self,
-        wait: impl Future<Output = Option<Result<Bytes, E>>>,
-    ) -> Result<Option<Result<Bytes, E>>, ApiError> {
-        let size = |piece: &Option<Result<Bytes, E>>| piece.iter().flatten().map(Bytes::len).sum();
-        self.timeout.wait(wait, size).await.map_err(|TooSlow| broken_off())
-    }
-
-    /// Waits for a piece of a part of the form.
-    async fn chunk(&mut self, field: &mut Field<'_>) -> Result<Option<Bytes>, ApiError> {
-        let piece = async { field.chunk().await.transpose() };
-        self.piece(piece).await?.transpose().map_err(|error| form_fault(&error))
-    }
-
-    async fn send(&mut self, parts: &mpsc::Sender<PipeItem>, mut piece: Bytes) -> Result<(), ApiError> {
-        let limit = self.app.config.limits.upload_bytes;
-        self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| too_large(limit))?;
-        while !piece.is_empty() {
-            let chunk = piece.split_to(piece.len().min(PIECE));
-            if parts.send(PipeItem::Chunk(chunk)).await.is_err() {
-                // The server has answered already; its answer says why.
-                return std::future::pending().await;
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn finish(parts: &mpsc::Sender<PipeItem>) -> Result<(), ApiError> {
-    // When nobody takes it any more, the server has answered already.
-    let _ = parts.send(PipeItem::End).await;
-    Ok(())
-}
-
-/// Whether the server has answered before it got everything.
-enum CallProgress {
-    Answered(Box<v1::SubmitJobResponse>),
-    Pending,
-}
-
-/// Does a step of the upload while the call runs. A failed step makes the caller drop the call, which cancels it.
-async fn run_beside(
-    call: Pin<&mut impl Future<Output = Result<v1::SubmitJobResponse, ApiError>>>,
-    step: impl Future<Output = Result<(), ApiError>>,
-) -> Result<CallProgress, ApiError> {
-    tokio::select! {
-        answer = call => answer.map(|answer| CallProgress::Answered(Box::new(answer))),
-        done = step => done.map(|()| CallProgress::Pending),
-    }
-}
-
-async fn submit_stream(app: &App, token: &UserToken, stream: Pipe) -> Result<v1::SubmitJobResponse, ApiError> {
-    let request = app.server.stream_as(stream, token)?;
-    Ok(app.server.bulk().submit_job(request).await?.into_inner())
-}
-
-/// What goes to the server, or that it was all.
-enum PipeItem {
-    Chunk(Bytes),
-    End,
-}
-
-/// The document on its way. Ends only with `End`; a sender that is dropped leaves it open.
-struct Pipe {
-    header: Option<v1::SubmitJobHeader>,
-    parts: mpsc::Receiver<PipeItem>,
-}
-
-fn pipe(header: v1::SubmitJobHeader) -> (mpsc::Sender<PipeItem>, Pipe) {
-    let (sender, parts) = mpsc::channel(IN_FLIGHT);
-    (sender, Pipe { header: Some(header), parts })
-}
-
-impl Stream for Pipe {
-    type Item = v1::SubmitJobRequest;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(header) = self.header.take() {
-            return Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Header(header)) }));
-        }
-        match ready!(self.parts.poll_recv(context)) {
-            Some(PipeItem::Chunk(chunk)) => Poll::Ready(Some(v1::SubmitJobRequest { part: Some(Part::Chunk(chunk)) })),
-            Some(PipeItem::End) => Poll::Ready(None),
-            None => Poll::Pending,
-        }
-    }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.to_ascii_lowercase().starts_with("multipart/form-data")
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn too_large(limit: u64) -> ApiError {
-    ApiError::new(
-        Code::Server(ErrorReason::DocumentTooLarge),
-        format!("a document may have at most {limit} bytes here"),
-    )
-}
-
-fn broken_off() -> ApiError {
-    ApiError::new(Code::BadMessage, "the upload broke off; send it again")
-}
-
-fn form_fault(error: &axum::extract::multipart::MultipartError) -> ApiError {
-    ApiError::field("body", format!("is not a whole form: {error}"))
-}
-
-/// Reads on for a while, so that the client gets to read the answer.
-pub async fn drain(mut body: BodyDataStream, timeout: std::time::Duration) {
-    let read = async {
-        let mut left = DRAIN;
-        while let Some(Ok(piece)) = body.next().await
-            && left > piece.len()
-        {
-            left -= piece.len();
-        }
-    };
-    let _ = tokio::time::timeout(timeout.min(std::time::Duration::from_secs(5)), read).await;
 }

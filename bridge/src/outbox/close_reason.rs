@@ -49,7 +49,13 @@ fn close_code(code: Code) -> u16 {
         Code::AuthTimeout => 4408,
         Code::ServerUnavailable => 4504,
         Code::TooSlow => 4508,
-        Code::UpgradeRequired | Code::NotFound | Code::MethodNotAllowed | Code::TusVersion | Code::ContentType => 4500,
+        Code::UpgradeRequired
+        | Code::NotFound
+        | Code::MethodNotAllowed
+        | Code::TusVersion
+        | Code::ContentType
+        | Code::NotAcceptable
+        | Code::JobFailed => 4500,
         Code::Server(ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::TokenExpired) => 4401,
         Code::Server(ErrorReason::RoleRequired) => 4403,
         Code::Server(ErrorReason::TooMany) | Code::RateLimited => 4429,

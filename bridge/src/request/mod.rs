@@ -1,5 +1,6 @@
 //! What all HTTP requests have: who calls, from where, what the query says, how long a body may take, and errors.
 
+pub mod accept;
 pub mod body_timeout;
 pub mod caller;
 pub mod context;

@@ -64,6 +64,18 @@ pub const SUBMIT: &[Parameter] = &[
     ),
 ];
 
+/// Of a conversion, beside those of its submit.
+pub const CONVERT: &[Parameter] = &[
+    parameter("format", Kind::OneOf(FORMATS), "The format of the result; `Accept` decides when it is left out."),
+    parameter("output", Kind::Text(128), "An output of the workers, by its name, in place of a format."),
+    parameter(
+        "wait",
+        Kind::Seconds,
+        "How long to wait for the end of the job, in seconds; 50 when left out, at most what the server allows (600).",
+    ),
+    parameter("cancelOnDisconnect", Kind::Boolean, "Cancels the job when the client goes away while it waits."),
+];
+
 /// Of a list of jobs.
 pub const LIST_JOBS: &[Parameter] = &[
     parameter("pageSize", PAGE_SIZE, "How many jobs; 50 when 0 or left out, at most 1000."),

@@ -1,6 +1,7 @@
 //! Query parameters and text parts of forms, with one message for each kind of mistake.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use courant_proto::v1;
 
@@ -10,7 +11,7 @@ use crate::api_error::ApiError;
 use crate::wire::names;
 
 /// Pairs of a query string, decoded, in order, each with a name that is known here and a value of its kind.
-pub fn pairs(uri: &http::Uri, known: &[Parameter]) -> Result<Vec<(String, String)>, ApiError> {
+pub fn pairs(uri: &http::Uri, known: &[&[Parameter]]) -> Result<Vec<(String, String)>, ApiError> {
     let pairs = decode(uri)?;
     let mut seen = HashSet::new();
     for (name, value) in &pairs {
@@ -36,23 +37,37 @@ pub fn decode(uri: &http::Uri) -> Result<Vec<(String, String)>, ApiError> {
 
 /// The value of one parameter; empty when it is left out.
 pub fn only(uri: &http::Uri, known: &[Parameter]) -> Result<String, ApiError> {
-    Ok(pairs(uri, known)?.pop().map(|(_, value)| value).unwrap_or_default())
+    Ok(pairs(uri, &[known])?.pop().map(|(_, value)| value).unwrap_or_default())
 }
 
-fn find<'a>(known: &'a [Parameter], name: &str) -> Result<&'a Parameter, ApiError> {
-    known.iter().find(|parameter| parameter.name == name).ok_or_else(|| {
+fn find<'a>(known: &[&'a [Parameter]], name: &str) -> Result<&'a Parameter, ApiError> {
+    known.iter().copied().flatten().find(|parameter| parameter.name == name).ok_or_else(|| {
         if name == "password" {
             return ApiError::field("password", "must be a text part of a form: addresses end up in logs");
         }
-        let names: Vec<_> = known.iter().map(|parameter| parameter.name).collect();
+        let names: Vec<_> = known.iter().copied().flatten().map(|parameter| parameter.name).collect();
         let shown: String = name.chars().take(64).collect();
         ApiError::field(&shown, format!("is not known here; there are {}", names.join(", ")))
     })
 }
 
+/// Checks a value by a table. `false` if the table does not have the name.
+pub fn check(known: &[Parameter], name: &str, value: &str) -> Result<bool, ApiError> {
+    match known.iter().find(|parameter| parameter.name == name) {
+        Some(parameter) => parameter.check(value).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Seconds, whole or not.
+pub fn seconds(name: &str, value: &str) -> Result<Duration, ApiError> {
+    let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| ApiError::field(name, "must be a number of seconds, 0 or more"))
+}
+
 /// One more field of a submission. Unknown names are refused: a misspelt one must not get lost.
 pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -> Result<(), ApiError> {
-    find(parameters::SUBMIT, name)?.check(&value)?;
+    find(&[parameters::SUBMIT], name)?.check(&value)?;
     match name {
         "name" => header.filename = value,
         "requestId" => header.request_id = value,
@@ -81,7 +96,7 @@ pub fn submission(header: &mut v1::SubmitJobHeader, name: &str, value: String) -
 /// The parameters of a list of jobs.
 pub fn listing(uri: &http::Uri) -> Result<v1::ListJobsRequest, ApiError> {
     let mut list = v1::ListJobsRequest::default();
-    for (name, value) in pairs(uri, parameters::LIST_JOBS)? {
+    for (name, value) in pairs(uri, &[parameters::LIST_JOBS])? {
         match name.as_str() {
             "pageSize" => list.page_size = number(&name, &value)?,
             "pageToken" => list.page_token = value,

@@ -36,6 +36,12 @@ pub enum Failure {
     OneOnly { flag: &'static str, thing: &'static str },
     #[error("more than {0} jobs are found, and nothing was done; narrow --filter, or raise --limit")]
     TooManyJobs(usize),
+    #[error("the job {job} has failed: {why}")]
+    JobFailed { job: String, why: String },
+    #[error(
+        "the job {0} has not ended yet and goes on; `courant watch {0}` follows it, `courant result {0}` reads what comes of it"
+    )]
+    Unfinished(String),
     #[error("the result arrived damaged (its checksum is wrong); try again")]
     Damaged,
     #[error("the service answered without {0}; is it a newer or older version?")]

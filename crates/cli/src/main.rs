@@ -9,6 +9,7 @@ mod admin;
 mod args;
 mod batch;
 mod connect;
+mod convert;
 mod failure;
 mod follow;
 mod home;
@@ -80,6 +81,7 @@ async fn call(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(up) => up::run(*up),
         Command::Submit(submit) => submit::run(*submit).await,
+        Command::Convert(convert) => convert::run(*convert).await,
         Command::Watch(watch) => watch::run(watch).await,
         Command::Jobs(jobs) => jobs::run(jobs).await,
         Command::Queue(queue) => queue::run(queue).await,

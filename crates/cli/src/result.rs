@@ -24,13 +24,15 @@ use crate::failure::Failure;
 pub async fn run(args: ResultArgs) -> Result<ExitCode, Failure> {
     let mut client = connect(&args.connection).await?;
     let wanted = Wanted::Result(args.format.into());
-    write(&mut client, &args.job, &wanted, args.output.as_deref()).await
+    write(pieces(&mut client, &args.job, &wanted).await?, args.output.as_deref()).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The same of an output.
 pub async fn run_output(args: OutputArgs) -> Result<ExitCode, Failure> {
     let mut client = connect(&args.connection).await?;
-    write(&mut client, &args.job, &Wanted::Output(args.name), args.output.as_deref()).await
+    write(pieces(&mut client, &args.job, &Wanted::Output(args.name)).await?, args.output.as_deref()).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What is downloaded of a job.
@@ -40,37 +42,44 @@ pub enum Wanted {
     Output(String),
 }
 
-/// A message of a download.
-enum Piece {
+/// A message of a download; none where it is of no kind that is known here.
+pub enum Piece {
     /// With the checksum of the whole.
     Header(String),
     Chunk(Bytes),
 }
 
-async fn write(client: &mut Client, job: &str, wanted: &Wanted, to: Option<&Path>) -> Result<ExitCode, Failure> {
+/// A download.
+pub type Pieces = BoxStream<'static, Result<Option<Piece>, Status>>;
+
+/// Writes it to the file, or to standard output.
+pub async fn write(pieces: Pieces, to: Option<&Path>) -> Result<(), Failure> {
     match to {
-        Some(path) => save(client, job, wanted, path).await?,
-        None => download(client, job, wanted, &mut std::io::stdout().lock()).await?,
+        Some(path) => write_file(pieces, path).await,
+        None => copy(pieces, &mut std::io::stdout().lock()).await,
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the result to a file that is either whole and right or not touched at all.
+/// Writes the result of a job to a file.
 pub async fn save(client: &mut Client, job: &str, wanted: &Wanted, path: &Path) -> Result<(), Failure> {
+    write_file(pieces(client, job, wanted).await?, path).await
+}
+
+/// Writes to a file that is either whole and right or not touched at all.
+async fn write_file(pieces: Pieces, path: &Path) -> Result<(), Failure> {
     let file = |source| Failure::File { path: path.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
     // As private as any new file of this user, and no more.
     let draft = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
     let mut draft = draft.map_err(file)?;
-    download(client, job, wanted, &mut draft).await?;
+    copy(pieces, &mut draft).await?;
     draft.as_file().sync_all().map_err(file)?;
     draft.persist(path).map_err(|error| file(error.error))?;
     Ok(())
 }
 
-async fn download(client: &mut Client, job: &str, wanted: &Wanted, to: &mut impl Write) -> Result<(), Failure> {
-    let mut pieces = pieces(client, job, wanted).await?;
+async fn copy(mut pieces: Pieces, to: &mut impl Write) -> Result<(), Failure> {
     let (mut hasher, mut promised) = (Sha256::new(), None);
     while let Some(piece) = pieces.try_next().await? {
         match piece {
@@ -87,11 +96,8 @@ async fn download(client: &mut Client, job: &str, wanted: &Wanted, to: &mut impl
     if hex(&hasher.finalize()) == promised { Ok(()) } else { Err(Failure::Damaged) }
 }
 
-async fn pieces(
-    client: &mut Client,
-    job: &str,
-    wanted: &Wanted,
-) -> Result<BoxStream<'static, Result<Option<Piece>, Status>>, Failure> {
+/// What is wanted of a job.
+pub async fn pieces(client: &mut Client, job: &str, wanted: &Wanted) -> Result<Pieces, Failure> {
     let (job_id, offset, limit) = (job.to_owned(), 0, 0);
     Ok(match wanted {
         Wanted::Result(format) => {

@@ -14,6 +14,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 
 use crate::args::{Connection, Submit};
 use crate::connect::connect;
@@ -59,17 +60,22 @@ pub async fn run(args: Submit) -> Result<ExitCode, Failure> {
 /// Submits one file. Safe to repeat, because every submit has a request id: it is repeated while the service is away.
 pub async fn submit(file: &Path, args: &Submit, password: Option<Password>) -> Result<SubmitJobResponse, Failure> {
     let header = SubmitJobHeader { password, ..header(file, args).await? };
+    repeat(args.following.give_up_after, || attempt(file, &header, &args.connection)).await
+}
+
+/// Repeats a call while the service is away.
+pub async fn repeat<T, F: Future<Output = Result<T, SubmitError>>>(
+    give_up_after: Duration,
+    attempt: impl Fn() -> F,
+) -> Result<T, Failure> {
     let begun = Instant::now();
     let mut last_reason = None;
     loop {
-        match attempt(file, &header, &args.connection).await {
-            Err(SubmitError::Unavailable(failure)) if begun.elapsed() < args.following.give_up_after => {
+        match attempt().await {
+            Err(SubmitError::Unavailable(failure)) if begun.elapsed() < give_up_after => {
                 let why = failure.to_string();
                 if last_reason.as_ref() != Some(&why) {
-                    eprintln!(
-                        "courant: {why}; trying again for up to {}",
-                        humantime::format_duration(args.following.give_up_after)
-                    );
+                    eprintln!("courant: {why}; trying again for up to {}", humantime::format_duration(give_up_after));
                 }
                 last_reason = Some(why);
                 tokio::time::sleep(WAIT).await;
@@ -81,43 +87,59 @@ pub async fn submit(file: &Path, args: &Submit, password: Option<Password>) -> R
 }
 
 /// Why a submit did not get through.
-enum SubmitError {
+pub enum SubmitError {
     /// The service went away meanwhile.
     Unavailable(Failure),
     /// The same would happen again.
     Final(Failure),
 }
 
-async fn attempt(file: &Path, header: &SubmitJobHeader, to: &Connection) -> Result<SubmitJobResponse, SubmitError> {
-    let mut client = connect(to).await.map_err(SubmitError::Final)?;
-    let (pieces, body) = mpsc::channel(PIECES_AHEAD);
-    let reading = tokio::spawn(read(file.to_owned(), header.clone(), pieces));
-    let answer = client.submit_job(ReceiverStream::new(body)).await;
-    let read = reading.await.map_err(|error| SubmitError::Final(Failure::Io(std::io::Error::other(error))))?;
-    match (answer, read) {
-        // A file that cannot be read to its end is the cause of whatever the service says.
-        (_, Err(failure)) => Err(SubmitError::Final(failure)),
-        (Ok(answer), Ok(())) => Ok(answer.into_inner()),
-        (Err(status), Ok(())) if passes(&status) => Err(SubmitError::Unavailable(status.into())),
-        (Err(status), Ok(())) => Err(SubmitError::Final(status.into())),
+impl From<Status> for SubmitError {
+    fn from(status: Status) -> Self {
+        if passes(&status) { Self::Unavailable(status.into()) } else { Self::Final(status.into()) }
     }
 }
 
-/// Sends the header and then the file in pieces, until all is sent or the service stops listening.
-async fn read(path: PathBuf, header: SubmitJobHeader, to: mpsc::Sender<SubmitJobRequest>) -> Result<(), Failure> {
-    if to.send(SubmitJobRequest { part: Some(Part::Header(header)) }).await.is_err() {
+async fn attempt(file: &Path, header: &SubmitJobHeader, to: &Connection) -> Result<SubmitJobResponse, SubmitError> {
+    let mut client = connect(to).await.map_err(SubmitError::Final)?;
+    let header = SubmitJobRequest { part: Some(Part::Header(header.clone())) };
+    let chunk = |chunk| SubmitJobRequest { part: Some(Part::Chunk(chunk)) };
+    Ok(send(file, header, chunk, |body| client.submit_job(body)).await?.into_inner())
+}
+
+/// Sends a header and then the file in pieces, until all is sent or the service stops listening.
+pub async fn send<M: Send + 'static, A, F: Future<Output = Result<A, Status>>>(
+    file: &Path,
+    header: M,
+    chunk: impl Fn(Bytes) -> M + Send + 'static,
+    call: impl FnOnce(ReceiverStream<M>) -> F,
+) -> Result<A, SubmitError> {
+    let (pieces, body) = mpsc::channel(PIECES_AHEAD);
+    let reading = tokio::spawn(read(file.to_owned(), header, chunk, pieces));
+    let answer = call(ReceiverStream::new(body)).await;
+    // A file that cannot be read to its end is the cause of whatever the service says.
+    reading
+        .await
+        .map_err(|error| SubmitError::Final(Failure::Io(std::io::Error::other(error))))?
+        .map_err(SubmitError::Final)?;
+    Ok(answer?)
+}
+
+async fn read<M>(path: PathBuf, header: M, chunk: impl Fn(Bytes) -> M, to: mpsc::Sender<M>) -> Result<(), Failure> {
+    if to.send(header).await.is_err() {
         return Ok(());
     }
     let mut file = open(&path).await?;
-    while let Some(chunk) = piece(&mut file, &path).await? {
-        if to.send(SubmitJobRequest { part: Some(Part::Chunk(chunk)) }).await.is_err() {
+    while let Some(piece) = piece(&mut file, &path).await? {
+        if to.send(chunk(piece)).await.is_err() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> {
+/// What a file is submitted with.
+pub async fn header(file: &Path, args: &Submit) -> Result<SubmitJobHeader, Failure> {
     let (sha256, document_bytes) = hash(file).await?;
     Ok(SubmitJobHeader {
         request_id: args.request_id.clone().unwrap_or_else(|| ulid::Ulid::generate().to_string()),

@@ -130,6 +130,10 @@ pub struct Config {
     #[arg(help_heading = "Watches", long, env = "COURANT_WATCH_BUFFER", default_value_t = 1024, value_name = "N")]
     pub watch_buffer: usize,
 
+    /// The longest that a call of ConvertDocument may wait for the end of its job (1s to 1h)
+    #[arg(help_heading = "Watches", long, env = "COURANT_MAX_CONVERSION_WAIT", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub max_conversion_wait: Duration,
+
     /// How long a stopping server waits for its workers to hand back their jobs
     #[arg(help_heading = "Start and stop", long, env = "COURANT_DRAIN_GRACE", default_value = "5s", value_parser = humantime::parse_duration)]
     pub drain_grace: Duration,
@@ -312,6 +316,7 @@ impl Config {
             retry_max: Duration::from_secs(60),
             bookmark_interval: Duration::from_secs(25),
             watch_buffer: 1024,
+            max_conversion_wait: Duration::from_secs(600),
             drain_grace: Duration::from_secs(5),
             max_streams: 4096,
             streams_per_user: 2_000,
@@ -406,6 +411,11 @@ impl Config {
             ("--lease", self.lease < Duration::from_millis(300), "must be at least 300ms"),
             ("--accept-within", self.accept_within.is_zero(), "must be longer than 0s"),
             ("--retry-max", self.retry_max < self.retry_base, "must not be shorter than --retry-base"),
+            (
+                "--max-conversion-wait",
+                !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&self.max_conversion_wait),
+                "must be 1s to 1h",
+            ),
             ("--bookmark-interval", self.bookmark_interval < Duration::from_millis(100), "must be at least 100ms"),
             ("--watch-buffer", self.watch_buffer == 0, "must be at least 1"),
             ("--large-document-pages", self.large_document_pages == 0, "must be at least 1"),

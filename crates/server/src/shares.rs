@@ -22,6 +22,8 @@ pub struct Shares {
     /// Watches of a state as a whole: the queue, the workers, the metrics. Each message of them is large, and all change at
     /// once.
     pub state_watches: UserLimit,
+    /// Calls that wait for the end of their job.
+    pub conversions: UserLimit,
     /// Verifications of log and files.
     pub verifications: UserLimit,
     /// Bytes of memory that documents under way take.
@@ -46,6 +48,7 @@ impl Shares {
                 limits.state_watches_per_user,
                 limits.max_state_watches,
             ),
+            conversions: UserLimit::new("conversions", limits.conversions_per_user, limits.max_conversions),
             verifications: UserLimit::new("verifications", 1, 1),
             upload_memory: UserLimit::new(
                 "bytes of memory for documents under way",

@@ -17,20 +17,20 @@ from .v1 import job_service_pb2 as pb
 class SubmitOptions:
     """The fields of `SubmitJobHeader` that callers choose."""
 
-    kind: str
-    parameters: Optional[Mapping[str, Any]]
-    callback: str
-    formats: Tuple[Union[str, ResultFormat], ...]
-    labels: Mapping[str, str]
-    lane: Optional[Union[str, Lane]]
-    batch_id: str
-    batch_size: int
-    document_id: str
-    owner: str
-    pages: int
-    password: Optional[str]
-    cancel_when_unwatched: Optional[Union[float, timedelta]]
     request_id: str
+    formats: Tuple[Union[str, ResultFormat], ...]
+    kind: str = "pdf"
+    parameters: Optional[Mapping[str, Any]] = None
+    callback: str = ""
+    labels: Optional[Mapping[str, str]] = None
+    lane: Optional[Union[str, Lane]] = None
+    batch_id: str = ""
+    batch_size: int = 0
+    document_id: str = ""
+    owner: str = ""
+    pages: int = 0
+    password: Optional[str] = None
+    cancel_when_unwatched: Optional[Union[float, timedelta]] = None
 
 
 def submit_header(source: Source, options: SubmitOptions) -> pb.SubmitJobHeader:
@@ -41,7 +41,7 @@ def submit_header(source: Source, options: SubmitOptions) -> pb.SubmitJobHeader:
         document_id=options.document_id,
         batch_id=options.batch_id,
         batch_size=options.batch_size,
-        labels=options.labels,
+        labels=options.labels or {},
         kind=options.kind,
         formats=[format_number(format) for format in options.formats],
         owner=options.owner,

@@ -12,6 +12,7 @@ import grpc.aio
 
 from ._base import JobLike, id_of
 from ._calls import Tries, call
+from ._conversion import convert_once
 from ._documents import Document, Source, open_document
 from ._reading import AsyncReading, Format
 from ._stubs import job_service
@@ -64,7 +65,7 @@ class AsyncClient(AsyncReading):
             parameters=parameters,
             callback=callback,
             formats=tuple(formats),
-            labels=labels or {},
+            labels=labels,
             lane=lane,
             batch_id=batch_id,
             batch_size=batch_size,
@@ -215,8 +216,18 @@ class AsyncClient(AsyncReading):
         self, document: Document, format: Format = "md", *, timeout: Optional[float] = None, **options: Any
     ) -> bytes:
         """Submits a document, waits, and returns one result. `options`: those of `submit`. Errors: `JobFailed`, `WaitTimeout`."""
-        job = await self.submit(document, formats=[format], **options)
-        await self.wait(job, timeout, check=True)
+        request_id = options.pop("request_id", None) or str(uuid.uuid4())
+        source = await asyncio.to_thread(open_document, document, options.pop("filename", None))
+        try:
+            header = submit_header(source, SubmitOptions(request_id=request_id, formats=(format,), **options))
+            done = await convert_once(self._connection, header, source, timeout)
+            if done.result is not None:
+                return done.result
+            job = done.job or await self._submit(header, source)
+        finally:
+            source.close()
+        # The call broke, or may not last so long: the job goes on.
+        await self.wait(job, None if timeout is None else max(0.0, timeout - done.waited), check=True)
         return await self.result(job, format)
 
 

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::status::{UploadStatus, status};
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
-use crate::http::upload::{IN_FLIGHT, PIECE, drain};
+use crate::http::document_body::{IN_FLIGHT, PIECE, drain};
 use crate::ledger::Share;
 use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;

@@ -19,7 +19,7 @@ use self::body::UploadBody;
 use self::fields::VERSION;
 pub use self::fields::has_body;
 use self::status::{UploadStatus, status};
-use super::upload::drain;
+use super::document_body::drain;
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::request::caller::Caller;

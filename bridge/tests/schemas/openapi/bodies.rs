@@ -1,6 +1,7 @@
 //! Bodies of requests.
 
-use courant_bridge::bodies::parameters::SUBMIT;
+use courant_bridge::bodies::Parameter;
+use courant_bridge::bodies::parameters::{CONVERT, SUBMIT};
 use serde_json::{Map, Value, json};
 
 use super::call::Body;
@@ -19,17 +20,22 @@ pub fn of(body: Body) -> Option<Value> {
         Body::MayBePiece => {
             Some(json!({"required": false, "content": {"application/offset+octet-stream": {"schema": bytes()}}}))
         }
-        Body::Document => Some(json!({
+        Body::Document => Some(submission(&[SUBMIT])),
+        Body::Conversion => Some(submission(&[CONVERT, SUBMIT])),
+    }
+}
+
+fn submission(parts: &[&[Parameter]]) -> Value {
+    json!({
             "required": true,
             "description": "The document itself, of any media type, with all else in the query; or a form, whose text parts add to the \
                 query and come before the part `file`.",
             "content": {
                 "application/octet-stream": {"schema": document()},
                 "application/pdf": {"schema": document()},
-                "multipart/form-data": {"schema": form()},
+                "multipart/form-data": {"schema": form(parts)},
             },
-        })),
-    }
+    })
 }
 
 fn bytes() -> Value {
@@ -40,9 +46,11 @@ fn document() -> Value {
     json!({"type": "string", "format": "binary", "minLength": 1})
 }
 
-fn form() -> Value {
-    let mut parts: Map<String, Value> = SUBMIT
+fn form(known: &[&[Parameter]]) -> Value {
+    let mut parts: Map<String, Value> = known
         .iter()
+        .copied()
+        .flatten()
         .map(|parameter| {
             let mut part = parameters::schema(parameter.kind);
             part["description"] = parameter.about.into();

@@ -10,7 +10,7 @@ pub struct Call {
     pub id: &'static str,
     pub tag: &'static str,
     pub summary: &'static str,
-    pub query: &'static [Parameter],
+    pub query: &'static [&'static [Parameter]],
     pub headers: &'static [Header],
     pub body: Body,
     pub answer: Answer,
@@ -44,6 +44,8 @@ pub enum Body {
     MayBeJson(&'static str),
     /// A document by itself, or in a form.
     Document,
+    /// The same, for a conversion.
+    Conversion,
     /// Bytes of an upload.
     Piece,
     /// Bytes of an upload, or nothing.
@@ -56,6 +58,8 @@ pub enum Answer {
     Json(u16, &'static str),
     /// JSON of a job that was made, and where it is.
     Created(&'static str),
+    /// The result of a job that has ended in time.
+    Converted,
     Empty,
     /// Bytes, or a part of them; the text says which media type they have.
     File(&'static str),
@@ -81,7 +85,7 @@ impl Call {
         Self { method, path, id, tag, summary, query: &[], headers: &[], body: Body::Nothing, answer, refusals: &[] }
     }
 
-    pub const fn query(self, query: &'static [Parameter]) -> Self {
+    pub const fn query(self, query: &'static [&'static [Parameter]]) -> Self {
         Self { query, ..self }
     }
 

@@ -22,6 +22,12 @@ const FILE: &[Header] = &[
         about: "`ETag` of what you have a part of: everything comes if it is another one now.",
     },
 ];
+const CONVERT: &[Header] = &[Header {
+    name: "Prefer",
+    required: false,
+    kind: HeaderKind::Text,
+    about: "`wait=N`: how long to wait, in seconds, where the query does not say it.",
+}];
 const LAST_EVENT_ID: &[Header] = &[Header {
     name: "Last-Event-ID",
     required: false,
@@ -31,11 +37,21 @@ const LAST_EVENT_ID: &[Header] = &[Header {
 
 pub const CALLS: &[Call] = &[
     Call::new(("post", "/v1/jobs"), ("jobs", "submitJob"), "Submits a document", Answer::Created(JOB))
-        .query(parameters::SUBMIT)
+        .query(&[parameters::SUBMIT])
         .body(Body::Document)
         .refuses(&[403, 408, 409, 413, 422, 507]),
+    Call::new(
+        ("post", "/v1/convert"),
+        ("jobs", "convertDocument"),
+        "Submits a document, waits for the end of its job, and answers with the result",
+        Answer::Converted,
+    )
+    .query(&[parameters::CONVERT, parameters::SUBMIT])
+    .headers(CONVERT)
+    .body(Body::Conversion)
+    .refuses(&[403, 404, 406, 408, 409, 413, 422, 507]),
     Call::new(("get", "/v1/jobs"), ("jobs", "listJobs"), "Lists jobs, newest first", Answer::Json(200, "JobsAnswer"))
-        .query(parameters::LIST_JOBS)
+        .query(&[parameters::LIST_JOBS])
         .refuses(&[403]),
     Call::new(("get", "/v1/jobs/{id}"), ("jobs", "getJob"), "Reads a job", Answer::Json(200, JOB)).refuses(&[404]),
     Call::new(("delete", "/v1/jobs/{id}"), ("jobs", "deleteJob"), "Removes a job that has ended", Answer::Empty)
@@ -85,7 +101,7 @@ pub const CALLS: &[Call] = &[
     .headers(FILE)
     .refuses(&[404, 409, 416]),
     Call::new(("get", "/v1/batches/{id}"), ("jobs", "getBatch"), "Reads a batch", Answer::Json(200, "BatchAnswer"))
-        .query(parameters::OWNER)
+        .query(&[parameters::OWNER])
         .refuses(&[403, 404]),
     Call::new(
         ("post", "/v1/batches/{id}:cancel"),
@@ -93,7 +109,7 @@ pub const CALLS: &[Call] = &[
         "Cancels all jobs of a batch that have not ended",
         Answer::Json(200, "BatchAnswer"),
     )
-    .query(parameters::OWNER)
+    .query(&[parameters::OWNER])
     .refuses(&[403, 404]),
     Call::new(
         ("get", "/v1/events"),
@@ -101,7 +117,7 @@ pub const CALLS: &[Call] = &[
         "Follows topics as Server-Sent Events",
         Answer::Events,
     )
-    .query(parameters::EVENTS)
+    .query(&[parameters::EVENTS])
     .headers(LAST_EVENT_ID)
     .refuses(&[403, 404, 410]),
     Call::new(
@@ -110,7 +126,7 @@ pub const CALLS: &[Call] = &[
         "Follows topics by long polling",
         Answer::Json(200, "PollAnswer"),
     )
-    .query(parameters::POLL)
+    .query(&[parameters::POLL])
     .refuses(&[403, 404, 410]),
     Call::new(
         ("get", "/v1/notifications"),
@@ -118,7 +134,7 @@ pub const CALLS: &[Call] = &[
         "Lists notifications, newest first",
         Answer::Json(200, "NotificationsAnswer"),
     )
-    .query(parameters::LIST_NOTIFICATIONS),
+    .query(&[parameters::LIST_NOTIFICATIONS]),
     Call::new(
         ("post", "/v1/notifications"),
         ("notifications", "sendNotification"),
@@ -173,7 +189,7 @@ pub const CALLS: &[Call] = &[
     Call::new(("delete", "/v1/session"), ("session", "endSession"), "Ends the session", Answer::Empty).refuses(&[403]),
     Call::new(("get", "/v1/queue"), ("service", "getQueue"), "Reads the queue", Answer::Json(200, "QueueAnswer")),
     Call::new(("get", "/v1/quota"), ("service", "getQuota"), "Reads quotas", Answer::Json(200, "QuotaAnswer"))
-        .query(parameters::OWNER)
+        .query(&[parameters::OWNER])
         .refuses(&[403]),
     Call::new(
         ("get", "/v1/devices"),
@@ -181,7 +197,7 @@ pub const CALLS: &[Call] = &[
         "Lists devices that are connected",
         Answer::Json(200, "DevicesAnswer"),
     )
-    .query(parameters::DEVICES)
+    .query(&[parameters::DEVICES])
     .refuses(&[403]),
     Call::new(
         ("get", "/v1/system"),

@@ -7,7 +7,7 @@ use super::call::{Call, Header, HeaderKind};
 
 pub fn of(call: &Call) -> Vec<Value> {
     let path = call.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(in_path);
-    let query = call.query.iter().map(in_query);
+    let query = call.query.iter().copied().flatten().map(in_query);
     path.chain(query).chain(call.headers.iter().map(in_header)).collect()
 }
 

@@ -12,7 +12,9 @@ use super::schema;
 /// What any call with a token may be refused with.
 const ALWAYS: [u16; 5] = [400, 401, 429, 500, 503];
 /// The codes of the bridge itself that answers over HTTP have.
-const OWN: [Code; 9] = [
+const OWN: [Code; 11] = [
+    Code::NotAcceptable,
+    Code::JobFailed,
     Code::BadMessage,
     Code::OriginForbidden,
     Code::RateLimited,
@@ -46,6 +48,17 @@ fn good(answer: Answer) -> Map<String, Value> {
             created["headers"] = headers(&[("Location", "The job's path")]);
             created["links"] = links();
             add(201, created)
+        }
+        Answer::Converted => {
+            let mut accepted = json_of("The job goes on: follow it from the cursor", &schema("JobAnswer"));
+            accepted["headers"] = headers(&[("Location", "The job's path"), COURANT_JOB]);
+            accepted["links"] = links();
+            add(202, accepted);
+            add(
+                200,
+                json!({"description": "The result, of the media type of its format or output",
+                "content": {"*/*": {"schema": {}}}, "headers": headers(&[COURANT_JOB, ("Content-Location", "The job's path")])}),
+            )
         }
         Answer::Empty => add(204, json!({"description": "Done"})),
         Answer::File(kind) => {
@@ -89,6 +102,7 @@ fn good(answer: Answer) -> Map<String, Value> {
     all
 }
 
+const COURANT_JOB: (&str, &str) = ("Courant-Job", "The job");
 const ETAG: (&str, &str) = ("ETag", "For `If-None-Match` and `If-Range`");
 const OPTIONS: [(&str, &str); 3] = [
     ("Tus-Version", "The version of the protocol"),

@@ -59,7 +59,7 @@ pub const CALLS: &[Call] = &[
     .body(Body::MayBePiece)
     .refuses(&[403, 408, 409, 412, 413, 415, 422, 507]),
     Call::new(("head", "/v1/uploads/{id}"), ("uploads", "getUpload"), "Says how far an upload is", Answer::Upload(200))
-        .query(parameters::OWNER)
+        .query(&[parameters::OWNER])
         .headers(&[VERSION])
         .refuses(&[403, 404, 412, 422, 423]),
     Call::new(
@@ -68,12 +68,12 @@ pub const CALLS: &[Call] = &[
         "Sends more of an upload",
         Answer::Upload(204),
     )
-    .query(parameters::OWNER)
+    .query(&[parameters::OWNER])
     .headers(&[VERSION, OFFSET])
     .body(Body::Piece)
     .refuses(&[403, 404, 408, 409, 412, 413, 415, 422, 507]),
     Call::new(("delete", "/v1/uploads/{id}"), ("uploads", "deleteUpload"), "Gives up an upload", Answer::Empty)
-        .query(parameters::OWNER)
+        .query(&[parameters::OWNER])
         .headers(&[VERSION])
         .refuses(&[403, 404, 409, 412]),
     Call::new(
@@ -82,7 +82,7 @@ pub const CALLS: &[Call] = &[
         "Stands for another method, for those who can send no other",
         Answer::Upload(204),
     )
-    .query(parameters::OWNER)
+    .query(&[parameters::OWNER])
     .headers(OVERRIDE)
     .body(Body::MayBePiece)
     .refuses(&[403, 404, 405, 408, 409, 412, 413, 415, 422, 423, 507]),

@@ -1,6 +1,7 @@
 //! The command line. Every flag has an environment variable `COURANT_…`; the texts here are what `--help` prints.
 
 mod admin;
+mod convert;
 mod operate;
 mod outputs;
 mod transfer;
@@ -16,6 +17,7 @@ pub use self::admin::{
     Admin, AdminCommand, AdminJobs, Audit, Bulk, CloseConnections, Connections, Explain, OperatorFlags, PauseLane,
     ResumeLane, SetLaneWeight, Verify,
 };
+pub use self::convert::Convert;
 pub use self::operate::{WatchFlags, WorkerIds};
 pub use self::outputs::{OutputArgs, Outputs, ParameterFlags};
 pub use self::transfer::Backup;
@@ -41,6 +43,8 @@ pub enum Command {
     Up(Box<Up>),
     /// Submit documents; prints one job id per line
     Submit(Box<Submit>),
+    /// Convert a document in one call: submit it, wait, write the result
+    Convert(Box<Convert>),
     /// Follow jobs until they end
     Watch(Watch),
     /// List jobs, newest first

@@ -33,7 +33,7 @@ pub const DROPPED: &str = "audit.dropped";
 pub fn rule(path: &str) -> Option<Rule> {
     let (service, method) = path.strip_prefix("/courant.v1.")?.split_once('/')?;
     let (action, when) = match (service, method) {
-        ("JobService", "SubmitJob") => ("job.submit", When::Always),
+        ("JobService", "SubmitJob" | "ConvertDocument") => ("job.submit", When::Always),
         ("JobService", "CancelJob") => ("job.cancel", When::Always),
         ("JobService", "RetryJob") => ("job.retry", When::Always),
         ("JobService", "DeleteJob") => ("job.delete", When::Always),

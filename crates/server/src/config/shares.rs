@@ -22,6 +22,14 @@ pub struct ShareLimits {
     #[arg(long, env = "COURANT_MAX_STATE_WATCHES", default_value_t = 4096, value_name = "N")]
     pub max_state_watches: u32,
 
+    /// Calls of ConvertDocument that one user may have open at once, from the upload to the end of the result (1 to 1000000)
+    #[arg(long, env = "COURANT_CONVERSIONS_PER_USER", default_value_t = 100, value_name = "N")]
+    pub conversions_per_user: u32,
+
+    /// The same of all users together (1 to 1000000)
+    #[arg(long, env = "COURANT_MAX_CONVERSIONS", default_value_t = 2000, value_name = "N")]
+    pub max_conversions: u32,
+
     /// Kinds of jobs that the connected workers of one user may name, each worker's counted by itself (64 to 10000000)
     #[arg(long, env = "COURANT_WORKER_KINDS_PER_USER", default_value_t = 16_384, value_name = "N")]
     pub worker_kinds_per_user: u32,
@@ -38,6 +46,8 @@ impl Default for ShareLimits {
             max_lists: 256,
             state_watches_per_user: 64,
             max_state_watches: 4096,
+            conversions_per_user: 100,
+            max_conversions: 2000,
             worker_kinds_per_user: 16_384,
             max_worker_kinds: 65_536,
         }
@@ -58,6 +68,8 @@ impl ShareLimits {
                 "must be 1 to 1000000",
             ),
             ("--max-state-watches", !(1..=10_000_000).contains(&self.max_state_watches), "must be 1 to 10000000"),
+            ("--conversions-per-user", !(1..=1_000_000).contains(&self.conversions_per_user), "must be 1 to 1000000"),
+            ("--max-conversions", !(1..=1_000_000).contains(&self.max_conversions), "must be 1 to 1000000"),
             ("--worker-kinds-per-user", kinds(self.worker_kinds_per_user), "must be 64 to 10000000"),
             ("--max-worker-kinds", kinds(self.max_worker_kinds), "must be 64 to 10000000"),
         ];

@@ -2,6 +2,7 @@
 
 mod actions;
 mod batch;
+mod conversion;
 mod list;
 mod outputs;
 mod results;
@@ -18,12 +19,13 @@ use courant_engine::hub::Scope;
 use courant_engine::watch::{self, End, Update, Watch, WatchError};
 use courant_proto::v1::job_service_server::JobService;
 use courant_proto::v1::{
-    CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, DeleteJobRequest, DeleteJobResponse,
-    DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest, GetBatchResponse, GetJobRequest,
-    GetJobResponse, ListJobsRequest, ListJobsResponse, ListOutputsRequest, ListOutputsResponse, ReadOutputRequest,
-    ReadOutputResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest, ReadResultResponse, RetryJobRequest,
-    RetryJobResponse, SubmitJobRequest, SubmitJobResponse, SubmitJobsRequest, WatchBatchRequest, WatchBatchResponse,
-    WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse, WatchScopesRequest,
+    CancelBatchRequest, CancelBatchResponse, CancelJobRequest, CancelJobResponse, ConvertDocumentRequest,
+    DeleteJobRequest, DeleteJobResponse, DownloadDocumentRequest, DownloadDocumentResponse, GetBatchRequest,
+    GetBatchResponse, GetJobRequest, GetJobResponse, ListJobsRequest, ListJobsResponse, ListOutputsRequest,
+    ListOutputsResponse, ReadOutputRequest, ReadOutputResponse, ReadPageRequest, ReadPageResponse, ReadResultRequest,
+    ReadResultResponse, RetryJobRequest, RetryJobResponse, SubmitJobRequest, SubmitJobResponse, SubmitJobsRequest,
+    WatchBatchRequest, WatchBatchResponse, WatchJobRequest, WatchJobResponse, WatchJobsRequest, WatchJobsResponse,
+    WatchScopesRequest,
 };
 use futures::stream::BoxStream;
 use tokio::sync::mpsc;
@@ -46,6 +48,7 @@ const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 #[tonic::async_trait]
 impl JobService for Jobs {
     type SubmitJobsStream = submit_stream::SubmitJobsStream;
+    type ConvertDocumentStream = conversion::ConvertDocumentStream;
     type WatchJobStream = WithPermit<ReceiverStream<Result<WatchJobResponse, Status>>>;
     type WatchJobsStream = WithPermit<ReceiverStream<Result<WatchJobsResponse, Status>>>;
     type WatchScopesStream = watch_scopes::WatchScopesStream;
@@ -61,7 +64,16 @@ impl JobService for Jobs {
     ) -> Result<Response<SubmitJobResponse>, Status> {
         let identity = caller(&request)?;
         let _used = self.services.shares.stream(&identity)?;
-        Ok(Response::new(submit::submit(&self.services, &self.registry, &identity, request.into_inner()).await?))
+        let mut parts = request.into_inner();
+        Ok(Response::new(submit::submit(&self.services, &self.registry, &identity, &mut parts).await?))
+    }
+
+    async fn convert_document(
+        &self,
+        request: Request<Streaming<ConvertDocumentRequest>>,
+    ) -> Result<Response<Self::ConvertDocumentStream>, Status> {
+        let identity = caller(&request)?;
+        Ok(Response::new(conversion::start(self, identity, request.into_inner()).await?))
     }
 
     async fn submit_jobs(

@@ -10,7 +10,8 @@ use courant_joblog::ids::Revision;
 use courant_joblog::log::{Blob, Filter, Record};
 use courant_proto::v1::submit_job_request::Part;
 use courant_proto::v1::{SubmitJobHeader, SubmitJobRequest, SubmitJobResponse};
-use tonic::{Code, Streaming};
+use futures::{Stream, TryStreamExt as _};
+use tonic::{Code, Status};
 
 use super::submit_request::SubmitRequest;
 use crate::audit;
@@ -29,19 +30,22 @@ use crate::worker::registry::Registry;
 /// The largest piece of a document in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
 
+/// A header and a document, as they arrive.
+pub type Parts<'a> = dyn Stream<Item = Result<SubmitJobRequest, Status>> + Send + Unpin + 'a;
+
 /// Takes a document in and makes a job of it.
 pub async fn submit(
     services: &Arc<Services>,
     registry: &Arc<Registry>,
     identity: &Identity,
-    mut parts: Streaming<SubmitJobRequest>,
+    parts: &mut Parts<'_>,
 ) -> Result<SubmitJobResponse, Error> {
     let mut body = IncomingBody::begin(services, &identity.subject, services.objects.write_buffers()).await?;
-    let request = SubmitRequest::check(body.next(header(&mut parts)).await?, identity, &services.config)?;
+    let request = SubmitRequest::check(body.next(header(parts)).await?, identity, &services.config)?;
     let reservation = reserve(services, &request)?;
     let writer = services.files.receive_document();
     let upload = Upload { services, request: &request, reservation: reservation.as_ref(), body, writer };
-    let document = upload.receive(&mut parts).await?;
+    let document = upload.receive(parts).await?;
     check_sum(&request, &document)?;
     // A caller that goes away from here on may have its job or not, but never half of it.
     let commit = commit(services.clone(), Some(registry.clone()), request, document, reservation);
@@ -73,15 +77,15 @@ pub async fn answer(services: &Services, submitted: &Submitted) -> Result<Submit
     Ok(SubmitJobResponse { job: Some(job), cursor: services.engine.cursor(before).encode() })
 }
 
-async fn header(parts: &mut Streaming<SubmitJobRequest>) -> Result<SubmitJobHeader, Error> {
+async fn header(parts: &mut Parts<'_>) -> Result<SubmitJobHeader, Error> {
     match next(parts).await? {
         Some(Part::Header(header)) => Ok(header),
         _ => Err(Error::WrongOrder("the first message must be the header")),
     }
 }
 
-async fn next(parts: &mut Streaming<SubmitJobRequest>) -> Result<Option<Part>, Error> {
-    let message = parts.message().await.map_err(|status| match status.code() {
+async fn next(parts: &mut Parts<'_>) -> Result<Option<Part>, Error> {
+    let message = parts.try_next().await.map_err(|status| match status.code() {
         Code::OutOfRange => Error::field("chunk", "must be at most 1 MiB, and a whole message at most 64 KiB more"),
         // A broken stream has no one left to answer; what arrived so far is dropped.
         _ => Error::WrongOrder("the upload was cut off"),
@@ -126,7 +130,7 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn receive(mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<Document, Error> {
+    async fn receive(mut self, parts: &mut Parts<'_>) -> Result<Document, Error> {
         match self.stream_body(parts).await {
             Ok(()) => self.writer.finish().await,
             Err(error) => {
@@ -136,7 +140,7 @@ impl Upload<'_> {
         }
     }
 
-    async fn stream_body(&mut self, parts: &mut Streaming<SubmitJobRequest>) -> Result<(), Error> {
+    async fn stream_body(&mut self, parts: &mut Parts<'_>) -> Result<(), Error> {
         while let Some(part) = self.body.next(next(parts)).await? {
             let Part::Chunk(chunk) = part else {
                 return Err(Error::WrongOrder("only the first message may be a header"));
