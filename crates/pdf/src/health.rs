@@ -50,7 +50,7 @@ pub async fn serve(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        served = router.serve_with_incoming(courant_tls::incoming(listener, None, &limits)) => served,
+        served = router.serve_with_incoming(courant_tls::incoming(listener, None, &limits, courant_tls::Protocol::Http2)) => served,
         () = stopped => Ok(()),
         () = stop.cancelled() => Ok(()),
     }

@@ -48,6 +48,10 @@ struct Flags {
     /// Let in only clients that show a certificate of this authority (mutual TLS), in PEM
     #[arg(help_heading = "TLS", long, env = "COURANT_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    /// Web origins whose pages may call by gRPC-Web, as a browser writes them (https://app.example); comma list. With any, the port also
+    /// speaks HTTP/1.1
+    #[arg(help_heading = "Browsers", long, env = "COURANT_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
     /// How long the server goes on serving after SIGTERM while it reports not ready, so that load balancers turn away first
     #[arg(help_heading = "Start and stop", long, env = "COURANT_LAME_DUCK", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration)]
     lame_duck: Duration,
@@ -133,9 +137,11 @@ async fn run(flags: Flags, shutdown: Shutdown) -> anyhow::Result<()> {
             server = open_on_nats(&flags.nats, flags.config, verifier) => server?,
             () = shutdown.draining() => return Ok(()),
         };
-        return serve(server.with_monitor(monitor), addresses, tls, flags.lame_duck, shutdown).await;
+        let server = server.with_monitor(monitor).with_allowed_origins(&flags.allow_origin);
+        return serve(server, addresses, tls, flags.lame_duck, shutdown).await;
     }
-    let server = Server::open(flags.config, verifier).await?.with_monitor(monitor);
+    let server = Server::open(flags.config, verifier).await?;
+    let server = server.with_monitor(monitor).with_allowed_origins(&flags.allow_origin);
     serve(server, addresses, tls, flags.lame_duck, shutdown).await
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,12 +22,12 @@ use crate::limits::Permit;
 /// What every HTTP/2 client sends first (RFC 9113, section 3.4).
 pub(crate) const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection that has sent the preface, which is read from it once more.
+/// A connection that has sent its first bytes, which are read from it once more.
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
-    /// Bytes of the preface that are still to be read.
-    preface: usize,
+    /// What has come of it before it was served, until that is read.
+    first: Bytes,
     calls: Calls,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
@@ -34,9 +35,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, permit: Permit, idle: Duration) -> Self {
+    pub(crate) fn new(socket: Socket, first: Bytes, permit: Permit, idle: Duration) -> Self {
         let timer = Box::pin(sleep(idle));
-        Self { socket, preface: PREFACE.len(), calls: Calls::default(), idle, timer, _permit: permit }
+        Self { socket, first, calls: Calls::default(), idle, timer, _permit: permit }
     }
 
     /// Whether there was no call for too long. Otherwise asks again when that may be so.
@@ -156,11 +157,9 @@ where
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        if this.preface > 0 {
-            let rest = &PREFACE[PREFACE.len() - this.preface..];
-            let most = rest.len().min(into.remaining());
-            into.put_slice(&rest[..most]);
-            this.preface -= most;
+        if !this.first.is_empty() {
+            let most = this.first.len().min(into.remaining());
+            into.put_slice(&this.first.split_to(most));
             return Poll::Ready(Ok(()));
         }
         if this.is_idle(context) {

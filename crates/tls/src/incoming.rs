@@ -1,13 +1,14 @@
 //! Accepting for a gRPC server: handshakes go on beside each other, so that a slow one holds nobody up.
 //!
-//! A connection counts from its first moment. Until it has sent what every HTTP/2 client sends first it may be closed for a
-//! newer one; later it is closed when it has had no call for long.
+//! A connection counts from its first moment. Until it has sent what every HTTP/2 client sends first, or the beginning of a request of
+//! HTTP/1.1 where that is spoken, it may be closed for a newer one; later it is closed when it has had no call for long.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use courant_runtime::logging::Occasional;
 use futures::Stream;
 use futures::stream::unfold;
@@ -16,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::connection::{Connection, PREFACE};
-use crate::limits::{ConnectionLimits, Network, Permit, Permits, network};
+use crate::limits::{ConnectionLimits, Network, Permits, network};
 use crate::server::Protocol;
 use crate::{ServerTls, Socket};
 
@@ -24,18 +25,23 @@ use crate::{ServerTls, Socket};
 const HANDSHAKES: usize = 512;
 /// Those of one address.
 const HANDSHAKES_PER_ADDRESS: usize = 64;
+/// The longest head of the first request of a connection of HTTP/1.1.
+const HEAD_BYTES: usize = 16 << 10;
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 /// Pause after a failed accept: mostly a lack of file descriptors, which passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that are ready to speak gRPC.
+/// Connections that are ready to speak gRPC, over HTTP/2; or also gRPC-Web over HTTP/1.1, if the protocol has that.
 pub fn incoming(
     listener: TcpListener,
     tls: Option<ServerTls>,
     limits: &ConnectionLimits,
+    protocol: Protocol,
 ) -> impl Stream<Item = Result<Connection>> + use<> {
     let acceptor = Acceptor {
         permits: Permits::new(limits),
         tls,
+        protocol,
         handshake: limits.grpc_handshake_timeout,
         idle: limits.grpc_idle_timeout,
         handshakes: JoinSet::new(),
@@ -67,6 +73,7 @@ pub fn incoming(
 struct Acceptor {
     permits: Arc<Permits>,
     tls: Option<ServerTls>,
+    protocol: Protocol,
     handshake: Duration,
     idle: Duration,
     handshakes: JoinSet<Result<Connection>>,
@@ -92,10 +99,12 @@ impl Acceptor {
             };
             return self.refused.log(line);
         };
-        let (tls, handshake, idle) = (self.tls.clone(), self.handshake, self.idle);
-        let task = self
-            .handshakes
-            .spawn(async move { tokio::time::timeout(handshake, read_preface(socket, tls, permit, idle)).await? });
+        let (tls, protocol, handshake, idle) = (self.tls.clone(), self.protocol, self.handshake, self.idle);
+        let task = self.handshakes.spawn(async move {
+            let first = tokio::time::timeout(handshake, read_first(socket, tls, protocol));
+            let (socket, first) = first.await??;
+            Ok(Connection::new(socket, first, permit, idle))
+        });
         self.pending.push(Pending { id: task.id(), from, task });
     }
 
@@ -132,23 +141,41 @@ impl Acceptor {
     }
 }
 
-async fn read_preface(socket: TcpStream, tls: Option<ServerTls>, permit: Permit, idle: Duration) -> Result<Connection> {
+async fn read_first(socket: TcpStream, tls: Option<ServerTls>, protocol: Protocol) -> Result<(Socket, Bytes)> {
     // Small answers must not wait for the client's delayed acknowledgement.
     socket.set_nodelay(true)?;
     let mut socket = match tls {
-        Some(tls) => tls.accept(socket, Protocol::Http2).await?,
+        Some(tls) => tls.accept(socket, protocol).await?,
         None => Socket::Plain(socket),
     };
-    let mut first = [0; PREFACE.len()];
-    let mut read = 0;
-    while read < first.len() {
-        match socket.read(&mut first[read..]).await? {
-            0 => return Err(ErrorKind::UnexpectedEof.into()),
-            more => read += more,
+    let first = read_beginning(&mut socket, protocol).await?;
+    Ok((socket, first))
+}
+
+/// The preface of HTTP/2, or the whole head of the first request of HTTP/1.1: until then it is a handshake, with its time and its place.
+async fn read_beginning(socket: &mut Socket, protocol: Protocol) -> Result<Bytes> {
+    let mut first = BytesMut::with_capacity(PREFACE.len());
+    while !first.starts_with(&PREFACE) {
+        let before = first.len();
+        if socket.read_buf(&mut first).await? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
-        if first[..read] != PREFACE[..read] {
+        if PREFACE.starts_with(&first) {
+            continue;
+        }
+        // Methods are written in capitals.
+        if protocol == Protocol::Http2 || !first[0].is_ascii_uppercase() {
             return Err(Error::other("not HTTP/2"));
         }
+        if first[before.saturating_sub(END_OF_HEAD.len() - 1)..]
+            .windows(END_OF_HEAD.len())
+            .any(|end| end == END_OF_HEAD)
+        {
+            break;
+        }
+        if first.len() > HEAD_BYTES {
+            return Err(Error::other("the head of the first request is too long"));
+        }
     }
-    Ok(Connection::new(socket, permit, idle))
+    Ok(first.freeze())
 }

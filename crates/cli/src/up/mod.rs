@@ -64,7 +64,11 @@ async fn run_parts(args: Up, shutdown: Shutdown) -> Result<ExitCode, Failure> {
     let workers = args.workers.map_or_else(default_workers, usize::from);
     let local: Vec<String> = (1..=workers).map(|number| format!("local-{number}")).collect();
     let server = server.with_stopping_workers(&local);
-    let server = server.with_tls(tls.clone()).with_lame_duck(lame_duck).with_monitor(monitor.clone());
+    let server = server
+        .with_tls(tls.clone())
+        .with_lame_duck(lame_duck)
+        .with_monitor(monitor.clone())
+        .with_allowed_origins(&args.bridge.allow_origin);
     parts.server(server, grpc);
     parts.bridge(http, bridge);
     let pdf = pdf_worker(&args)?;

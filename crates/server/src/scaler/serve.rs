@@ -33,7 +33,9 @@ pub async fn serve(scaler: Scaler, listener: TcpListener, tls: Option<ServerTls>
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(CountCalls)
         .add_service(ExternalScalerServer::new(scaler).max_decoding_message_size(MAX_MESSAGE_BYTES));
-    if let Err(error) = router.serve_with_incoming(courant_tls::incoming(listener, tls, &limits)).await {
+    if let Err(error) =
+        router.serve_with_incoming(courant_tls::incoming(listener, tls, &limits, courant_tls::Protocol::Http2)).await
+    {
         tracing::error!(%error, "the scaler cannot be served");
     }
 }

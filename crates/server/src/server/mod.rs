@@ -1,6 +1,7 @@
 //! The server as a whole: what it starts with, what it runs, how it stops.
 
 mod background;
+mod browsers;
 mod errors;
 mod health;
 mod metrics;

@@ -11,6 +11,7 @@ use courant_monitoring::Monitor;
 use courant_tls::ServerTls;
 use tokio::net::TcpListener;
 
+use super::browsers::ForBrowsers;
 use super::errors::StartError;
 use super::health::STUCK_AFTER;
 use crate::config::Config;
@@ -38,6 +39,8 @@ pub struct Server {
     pub(super) presence: Arc<PresenceRegistry>,
     pub(super) verifier: Verifier,
     pub(super) tls: Option<ServerTls>,
+    /// Whose pages may call (gRPC-Web).
+    pub(super) browsers: ForBrowsers,
     pub(super) lame_duck: Duration,
     /// They are stopped when it is.
     pub(super) stopping_workers: Vec<WorkerId>,
@@ -103,6 +106,7 @@ impl Server {
             presence,
             verifier,
             tls: None,
+            browsers: ForBrowsers::new(&[]),
             lame_duck: Duration::ZERO,
             stopping_workers: Vec::new(),
             scaler: None,
@@ -135,6 +139,12 @@ impl Server {
     /// How long a loop may stand still before it counts as stuck. A minute unless set.
     pub fn with_stuck_after(self, stuck_after: Duration) -> Self {
         Self { stuck_after, ..self }
+    }
+
+    /// Speaks gRPC-Web as well, also over HTTP/1.1, and lets pages of these origins call. With none it does not.
+    #[must_use]
+    pub fn with_allowed_origins(self, origins: &[String]) -> Self {
+        Self { browsers: ForBrowsers::new(origins), ..self }
     }
 
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {

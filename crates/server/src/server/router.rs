@@ -18,6 +18,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 
+use super::browsers::ForBrowsers;
 use super::errors::ServeError;
 use super::open::Server;
 use crate::admin::Admin;
@@ -43,7 +44,8 @@ const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
 /// A router that counts its calls, for their connections and for operators, and writes them into the audit log.
-pub(super) type CountedRouter = Router<Stack<AuditCalls, Stack<CountGrpcCalls, Stack<CountCalls, Identity>>>>;
+pub(super) type CountedRouter =
+    Router<Stack<AuditCalls, Stack<CountGrpcCalls, Stack<ForBrowsers, Stack<CountCalls, Identity>>>>>;
 
 impl Server {
     pub(super) async fn router(&self, calls: &GrpcCalls) -> Result<CountedRouter, ServeError> {
@@ -82,7 +84,9 @@ impl Server {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(Some(self.services.config.max_streams))
+            .accept_http1(self.browsers.is_on())
             .layer(CountCalls)
+            .layer(self.browsers.clone())
             .layer(calls.layer())
             .layer(AuditCalls(self.services.audit.clone()))
             .add_service(InterceptedService::new(self.jobs(), guard.clone()))

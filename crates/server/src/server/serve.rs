@@ -6,6 +6,7 @@ use courant_joblog::ids::WorkerId;
 use courant_monitoring::GrpcCalls;
 use courant_runtime::Shutdown;
 use courant_runtime::supervisor::Supervisor;
+use courant_tls::Protocol;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -96,7 +97,8 @@ impl Server {
         shutdown: &Shutdown,
     ) -> Result<(), ServeError> {
         let refusing = CancellationToken::new();
-        let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.services.config.connections);
+        let protocol = if self.browsers.is_on() { Protocol::Http1OrHttp2 } else { Protocol::Http2 };
+        let incoming = courant_tls::incoming(listener, self.tls.clone(), &self.services.config.connections, protocol);
         let incoming = incoming.take_until(refusing.clone().cancelled_owned());
         let serving = router.serve_with_incoming_shutdown(incoming, std::future::pending());
         tokio::pin!(serving);

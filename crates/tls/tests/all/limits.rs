@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use courant_tls::ConnectionLimits;
+use courant_tls::{ConnectionLimits, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tonic::transport::Endpoint;
@@ -11,7 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::papers::Papers;
-use crate::stage::{PATIENCE, ask, client, serve_within, server};
+use crate::stage::{PATIENCE, ask, client, serve_over, serve_within, server};
 
 /// What a client sends first: the preface and empty settings.
 const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -125,4 +125,42 @@ async fn a_connection_without_a_call_ends_and_one_with_a_call_stays() {
     // Several idle times of the other connection, which has its call.
     let next = tokio::time::timeout(Duration::from_secs(3), watch.message()).await;
     assert!(next.is_err(), "the watch ended: {next:?}");
+}
+
+/// What comes back, until the other side ends it.
+async fn answer(socket: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut text)).await.unwrap();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn over_http1_the_first_head_has_the_time_of_a_handshake_and_connections_count() {
+    let limits = ConnectionLimits {
+        grpc_handshake_timeout: Duration::from_millis(500),
+        grpc_max_connections_per_address: 2,
+        grpc_idle_timeout: Duration::from_secs(1),
+        ..Default::default()
+    };
+    let address = serve_over(Protocol::Http1OrHttp2, None, &limits).await;
+    let head = b"POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n";
+    // Its head does not end; the other's is too long.
+    let mut slow = from("127.0.0.3", address).await;
+    slow.write_all(head).await.unwrap();
+    assert_eq!(answer(&mut slow).await, "");
+    let mut long = from("127.0.0.3", address).await;
+    let _ = long.write_all(&[head.as_slice(), &[b'x'; 32 << 10]].concat()).await;
+    assert_eq!(answer(&mut long).await, "");
+    // In pieces, and with a head that begins as the preface of HTTP/2 does.
+    let mut whole = from("127.0.0.3", address).await;
+    for piece in [b"P".as_slice(), &head[1..], b"\r", b"\n"] {
+        whole.write_all(piece).await.unwrap();
+        whole.flush().await.unwrap();
+    }
+    let _second = from("127.0.0.3", address).await;
+    assert!(ended(&mut from("127.0.0.3", address).await).await, "a third connection was let in");
+    // It is answered, and closed when it has had no call for long.
+    let said = answer(&mut whole).await;
+    assert!(said.starts_with("HTTP/1.1 "), "{said}");
+    call(address).await;
 }

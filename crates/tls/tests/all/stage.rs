@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use courant_tls::{ClientFiles, ClientTls, ConnectionLimits, CountCalls, ServerFiles, ServerTls, Servers, connector};
+use courant_tls::{
+    ClientFiles, ClientTls, ConnectionLimits, CountCalls, Protocol, ServerFiles, ServerTls, Servers, connector,
+};
 use tokio::net::TcpListener;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -18,11 +20,16 @@ pub async fn serve(tls: ServerTls) -> SocketAddr {
 
 /// The same with limits, and without TLS.
 pub async fn serve_within(tls: Option<ServerTls>, limits: &ConnectionLimits) -> SocketAddr {
+    serve_over(Protocol::Http2, tls, limits).await
+}
+
+/// The same over what is named.
+pub async fn serve_over(protocol: Protocol, tls: Option<ServerTls>, limits: &ConnectionLimits) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (reporter, service) = tonic_health::server::health_reporter();
-    let server = tonic::transport::Server::builder().layer(CountCalls).add_service(service);
-    let serving = server.serve_with_incoming(courant_tls::incoming(listener, tls, limits));
+    let server = tonic::transport::Server::builder().accept_http1(true).layer(CountCalls).add_service(service);
+    let serving = server.serve_with_incoming(courant_tls::incoming(listener, tls, limits, protocol));
     tokio::spawn(async move {
         // Streams of health end with the reporter.
         let _reporter = reporter;
