@@ -17,8 +17,9 @@ use http::header::{CONTENT_LOCATION, HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
 use tonic::Streaming;
 
-use super::document_body::{Fields, Pieces, receive};
+use super::document_body::{Fields, receive};
 use super::jobs::{JobAnswer, uncached};
+use super::pieces::Pieces;
 use super::results::{chunks, file, missing_header};
 use crate::api_error::{ApiError, Code};
 use crate::app::App;

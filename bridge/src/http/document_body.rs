@@ -5,27 +5,24 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use axum::body::BodyDataStream;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request};
 use bytes::Bytes;
 use courant_proto::v1::{self, ErrorReason};
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use tokio::sync::mpsc;
 
 use super::filename;
+use super::pieces::{PieceSender, Pieces, pipe};
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::ledger::Share;
 use crate::request::body_timeout::{BodyTimeout, TooSlow};
 use crate::request::caller::Caller;
 
-/// Pieces on their way to the server. When they are in flight, the browser's upload waits.
-pub const IN_FLIGHT: usize = 4;
 /// What the server takes in one piece.
 pub const PIECE: usize = 1 << 20;
 /// The longest text part of a form, in bytes.
@@ -106,7 +103,8 @@ impl Upload {
             while let Some(piece) = self.piece(body.next()).await?.transpose().map_err(|_| broken_off())? {
                 self.send(&parts, piece).await?;
             }
-            finish(&parts).await
+            parts.end().await;
+            Ok(())
         };
         let result = async {
             let call = call(fields, pieces);
@@ -161,7 +159,10 @@ impl Upload {
             let rest = async {
                 match self.next(form.next_field()).await?.map_err(|error| form_fault(&error))? {
                     Some(_) => Err(ApiError::field("file", "must be the last part of the form")),
-                    None => finish(&parts).await,
+                    None => {
+                        parts.end().await;
+                        Ok(())
+                    }
                 }
             };
             return match run_beside(call.as_mut(), rest).await? {
@@ -217,24 +218,18 @@ impl Upload {
         self.piece(piece).await?.transpose().map_err(|error| form_fault(&error))
     }
 
-    async fn send(&mut self, parts: &mpsc::Sender<PipeItem>, mut piece: Bytes) -> Result<(), ApiError> {
+    async fn send(&mut self, parts: &PieceSender, mut piece: Bytes) -> Result<(), ApiError> {
         let limit = self.app.config.limits.upload_bytes;
         self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| too_large(limit))?;
         while !piece.is_empty() {
             let chunk = piece.split_to(piece.len().min(PIECE));
-            if parts.send(PipeItem::Chunk(chunk)).await.is_err() {
+            if !parts.send(chunk).await {
                 // The server has answered already; its answer says why.
                 return std::future::pending().await;
             }
         }
         Ok(())
     }
-}
-
-async fn finish(parts: &mpsc::Sender<PipeItem>) -> Result<(), ApiError> {
-    // When nobody takes it any more, the server has answered already.
-    let _ = parts.send(PipeItem::End).await;
-    Ok(())
 }
 
 /// Whether the server has answered before it got everything.
@@ -251,32 +246,6 @@ async fn run_beside<A>(
     tokio::select! {
         answer = call => answer.map(CallProgress::Answered),
         done = step => done.map(|()| CallProgress::Pending),
-    }
-}
-
-/// What goes to the server, or that it was all.
-enum PipeItem {
-    Chunk(Bytes),
-    End,
-}
-
-/// The document on its way. Ends only with `End`; a sender that is dropped leaves it open.
-pub struct Pieces(mpsc::Receiver<PipeItem>);
-
-fn pipe() -> (mpsc::Sender<PipeItem>, Pieces) {
-    let (sender, parts) = mpsc::channel(IN_FLIGHT);
-    (sender, Pieces(parts))
-}
-
-impl Stream for Pieces {
-    type Item = Bytes;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        match ready!(self.0.poll_recv(context)) {
-            Some(PipeItem::Chunk(chunk)) => Poll::Ready(Some(chunk)),
-            Some(PipeItem::End) => Poll::Ready(None),
-            None => Poll::Pending,
-        }
     }
 }
 

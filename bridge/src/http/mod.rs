@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod notifications;
 pub mod outputs;
 mod pages;
+mod pieces;
 pub mod push;
 pub mod results;
 pub mod service;

@@ -12,6 +12,7 @@ use http::header::LOCATION;
 
 use super::document_body::{Fields, receive};
 use super::jobs::{JobAnswer, uncached};
+use super::pieces::Pieces;
 use crate::api_error::ApiError;
 use crate::app::App;
 use crate::request::caller::Caller;
@@ -34,7 +35,7 @@ pub async fn submit(State(app): State<Arc<App>>, caller: Caller, request: Reques
     for (name, value) in query::pairs(request.uri(), &[parameters::SUBMIT])? {
         query::submission(&mut header, &name, value)?;
     }
-    let call = |header, pieces: super::document_body::Pieces| {
+    let call = |header, pieces: Pieces| {
         let part = |part| v1::SubmitJobRequest { part: Some(part) };
         let parts = stream::iter([part(Part::Header(header))]).chain(pieces.map(move |piece| part(Part::Chunk(piece))));
         let (app, request) = (app.clone(), app.server.stream_as(parts, &caller.token));
