@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use courant_proto::v1;
 use http::StatusCode;
@@ -13,11 +13,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::action;
 use super::jobs::uncached;
 use super::notifications::json;
 use crate::api_error::{ApiError, Code};
 use crate::app::App;
 use crate::request::caller::Caller;
+use crate::request::path::Path;
 use crate::wire::webhook::{Webhook, WebhookDelivery, event_names, parse_event};
 
 /// A webhook to make.
@@ -184,30 +186,32 @@ pub async fn act(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(path): Path<String>,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let Some((id, wanted)) = path.rsplit_once(':') else { return Ok(action::missing("GET, HEAD, PATCH, DELETE")) };
+    let body = Bytes::from_request(request, &()).await.map_err(|error| ApiError::field("body", error.body_text()))?;
     let (server, token) = (&app.server, &caller.token);
     let mut webhooks = server.webhooks();
-    let answer = match path.rsplit_once(':') {
-        Some((id, "rotate")) => {
+    let answer = match wanted {
+        "rotate" => {
             let WebhookRotation { keep_old } = optional(&body)?;
             let keep_old = keep_old.map(|seconds| Duration::from_secs(seconds.into()).try_into().unwrap_or_default());
             let request = v1::RotateWebhookSecretRequest { webhook_id: id.to_owned(), keep_old };
             let rotated = webhooks.rotate_webhook_secret(server.call_as(request, token)?).await?.into_inner();
             WebhookAnswer { secret: Some(rotated.secret), ..WebhookAnswer::new(rotated.webhook) }
         }
-        Some((id, "test")) => {
+        "test" => {
             let request = v1::TestWebhookRequest { webhook_id: id.to_owned() };
             // The receiver has its own time to answer, which is not that of calls.
             let tested = webhooks.test_webhook(server.stream_as(request, token)?).await?.into_inner();
             let delivery = WebhookDelivery::from(&tested.delivery.unwrap_or_default());
             return Ok(uncached(WebhookTestAnswer { delivery }));
         }
-        Some((id, "enable")) => {
+        "enable" => {
             let request = v1::EnableWebhookRequest { webhook_id: id.to_owned() };
             WebhookAnswer::new(webhooks.enable_webhook(server.call_as(request, token)?).await?.into_inner().webhook)
         }
-        Some((id, "replay")) => {
+        "replay" => {
             let WebhookReplay { after } = optional(&body)?;
             let request = v1::ReplayWebhookRequest { webhook_id: id.to_owned(), after_cursor: after };
             let begun = webhooks.replay_webhook(server.call_as(request, token)?).await?.into_inner();
