@@ -471,7 +471,7 @@ fn webhooks_receive_everything_in_order_and_again_under_the_same_id() {
         change(&mut sent);
         hooks(&sent).broken()
     };
-    assert_eq!(broken(|sent| drop(sent.pop())), [Rule::Webhooks], "the last is missing");
+    assert_eq!(broken(|sent| sent.truncate(4)), [Rule::Webhooks], "the last is missing");
     assert_eq!(broken(|sent| sent[4].2 = false), [Rule::Webhooks], "the last was not received");
     assert_eq!(broken(|sent| sent.swap(2, 4)), [Rule::Webhooks], "out of order");
     assert_eq!(broken(|sent| sent[3].0 = "z"), [Rule::Webhooks], "again under another id");
