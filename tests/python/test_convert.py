@@ -61,6 +61,16 @@ def test_a_form_and_an_output_by_its_name(up):
         assert (none.status_code, none.json()["code"]) == (404, "RESULT_NOT_FOUND")
 
 
+def test_parameters_say_how_it_is_read_and_must_have_the_format(up):
+    with http(up) as client:
+        query = {"format": "md", "parameters": '{"pages": 2, "formats": ["md"]}'}
+        answer = client.post("/v1/convert", params=query, content=SAMPLE.read_bytes())
+        assert answer.status_code == 200 and "<!-- page 2 -->" in answer.text and WORDS not in answer.text, answer.text
+        query["parameters"] = '{"formats": ["json"]}'
+        refused = client.post("/v1/convert", params=query, content=SAMPLE.read_bytes())
+        assert refused.status_code == 400 and refused.json()["errors"][0]["field"] == "parameters.formats", refused.text
+
+
 def test_a_failed_job_is_422_with_its_error(up):
     with http(up) as client:
         refused = client.post("/v1/convert", content=LOCKED.read_bytes())

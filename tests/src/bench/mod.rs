@@ -111,55 +111,60 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     {
         bail!("--peer: {alone:?} measures Courant alone; name only rows that other servers have too");
     }
-    let mut rows = Vec::new();
+    let mut all_rows = Vec::new();
     for measure in chosen {
-        let new = match measure {
-            Measure::Jobs => {
-                let mut rows = Vec::new();
-                for way in options.ways() {
-                    rows.push(jobs::measure(&options, jobs::Mix { owners: 1, workers: 1, way }).await?);
-                }
-                rows
-            }
-            Measure::Shared => {
-                let mixes = [(100, 1), (1, 2), (1, 8)];
-                let mut shared = Vec::new();
-                for (owners, workers) in mixes {
-                    shared.push(jobs::measure(&options, jobs::Mix { owners, workers, way: Way::Stream }).await?);
-                }
-                shared
-            }
-            Measure::Single => {
-                let mut rows = Vec::new();
-                for way in options.ways() {
-                    rows.push(single::measure(&options, way).await?);
-                }
-                rows
-            }
-            Measure::Submits => {
-                let mut rows = Vec::new();
-                for way in options.ways() {
-                    rows.push(submits::measure(&options, way).await?);
-                }
-                rows
-            }
-            Measure::Pages => vec![pages::measure(&options, 1).await?, pages::measure(&options, 8).await?],
-            Measure::Fairness => vec![fairness::measure(&options).await?],
-            Measure::Servers => servers::measure(&options).await?,
-            Measure::Followers => followers::measure(&options).await?,
-            Measure::Watched => vec![watched::measure(&options, 200).await?, watched::measure(&options, 1000).await?],
-            of_sockets => sockets::measure(&options, of_sockets).await?,
-        };
+        let new = rows(&options, measure).await?;
         new.iter().for_each(|row| println!("{row}"));
-        rows.extend(new);
+        all_rows.extend(new);
     }
     if let Some(path) = &options.json {
-        std::fs::write(path, report::json(&Machine::read(), &rows)?)
+        std::fs::write(path, report::json(&Machine::read(), &all_rows)?)
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    let failed = rows.iter().filter(|row| row.failed()).count();
-    ensure!(failed == 0, "{failed} of {} rows are without rounds that failed; see above", rows.len());
+    let failed = all_rows.iter().filter(|row| row.failed()).count();
+    ensure!(failed == 0, "{failed} of {} rows are without rounds that failed; see above", all_rows.len());
     Ok(())
+}
+
+/// The rows of one group.
+async fn rows(options: &Options, measure: Measure) -> anyhow::Result<Vec<Row>> {
+    Ok(match measure {
+        Measure::Jobs => {
+            let mut rows = Vec::new();
+            for way in options.ways() {
+                rows.push(jobs::measure(options, jobs::Mix { owners: 1, workers: 1, way }).await?);
+            }
+            rows
+        }
+        Measure::Shared => {
+            let mixes = [(100, 1), (1, 2), (1, 8)];
+            let mut shared = Vec::new();
+            for (owners, workers) in mixes {
+                shared.push(jobs::measure(options, jobs::Mix { owners, workers, way: Way::Stream }).await?);
+            }
+            shared
+        }
+        Measure::Single => {
+            let mut rows = Vec::new();
+            for way in options.ways() {
+                rows.push(single::measure(options, way).await?);
+            }
+            rows
+        }
+        Measure::Submits => {
+            let mut rows = Vec::new();
+            for way in options.ways() {
+                rows.push(submits::measure(options, way).await?);
+            }
+            rows
+        }
+        Measure::Pages => vec![pages::measure(options, 1).await?, pages::measure(options, 8).await?],
+        Measure::Fairness => vec![fairness::measure(options).await?],
+        Measure::Servers => servers::measure(options).await?,
+        Measure::Followers => followers::measure(options).await?,
+        Measure::Watched => vec![watched::measure(options, 200).await?, watched::measure(options, 1000).await?],
+        of_sockets => sockets::measure(options, of_sockets).await?,
+    })
 }
 
 /// A server on its core, without limits that a single user of a benchmark would meet.

@@ -32,6 +32,7 @@ use super::{outputs, results, submit};
 use crate::auth::time_left;
 use crate::convert;
 use crate::error::Error;
+use crate::parameters::{self, PDF_KIND};
 use crate::share::UserPermit;
 
 /// How long a caller waits that does not say. Below the minute after which proxies give up.
@@ -98,12 +99,23 @@ fn check(header: ConvertDocumentHeader, longest: Duration) -> Result<(SubmitJobH
             // What nobody reads is not made.
             submit.formats.push(format);
         }
+        refuse_unwritten(&submit, format)?;
     }
     let wait = match wait {
         None => DEFAULT_WAIT,
         Some(wait) => Duration::try_from(wait).map_err(|_| Error::field("header.wait", "must not be negative"))?,
     };
     Ok((submit, Conversion { wanted, wait: wait.min(longest), cancel_on_disconnect }))
+}
+
+/// Formats of the parameters win over those of the submit: without the wanted one there would be nothing to answer with.
+fn refuse_unwritten(submit: &SubmitJobHeader, wanted: i32) -> Result<(), Error> {
+    let kind = if submit.kind.is_empty() { PDF_KIND } else { &submit.kind };
+    let written = parameters::check_for_kind(kind, parameters::check(submit.parameters.clone())?.as_ref())?;
+    if written.is_some_and(|written| !written.iter().any(|format| i32::from(convert::format(*format)) == wanted)) {
+        return Err(Error::field("parameters.formats", "must have the format that is wanted; leave it out"));
+    }
+    Ok(())
 }
 
 fn answer(part: Part) -> ConvertDocumentResponse {
