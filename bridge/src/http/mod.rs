@@ -89,10 +89,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/events:poll", get(events::poll).fallback(wrong_method))
         .route("/v1/session", get(session::read).post(session::begin).delete(session::end).fallback(wrong_method))
         .route("/v1/{*rest}", any(no_such_path))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/healthz", get(ready))
-        .route("/metrics", get(metrics))
+        .merge(operation())
         .fallback(console::serve)
         .layer(axum::middleware::from_fn_with_state(app.clone(), limit_rate))
         .layer(axum::middleware::from_fn_with_state(app.clone(), count))
@@ -105,6 +102,15 @@ pub fn router(app: Arc<App>) -> Router {
     let router = router.layer(axum::middleware::from_fn_with_state(app.clone(), uploads::tus));
     let router = router.layer(axum::middleware::from_fn_with_state(app, refuse_duplicate_headers));
     router.layer(axum::middleware::from_fn(context::identify))
+}
+
+/// Probes and metrics.
+fn operation() -> Router<Arc<App>> {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/healthz", get(ready))
+        .route("/metrics", get(metrics))
 }
 
 /// Before anything looks at them: headers that must be there once.

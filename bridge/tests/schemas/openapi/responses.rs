@@ -50,10 +50,7 @@ fn good(answer: Answer) -> Map<String, Value> {
             add(201, created)
         }
         Answer::Converted => {
-            let mut accepted = json_of("The job goes on: follow it from the cursor", &schema("JobAnswer"));
-            accepted["headers"] = headers(&[("Location", "The job's path"), COURANT_JOB]);
-            accepted["links"] = links();
-            add(202, accepted);
+            add(202, accepted());
             add(
                 200,
                 json!({"description": "The result, of the media type of its format or output",
@@ -123,6 +120,14 @@ fn headers(named: &[(&str, &str)]) -> Value {
         ((*name).to_owned(), json!({"description": about, "schema": {"type": "string"}}))
     };
     Value::Object(named.iter().map(header).collect())
+}
+
+/// A job that goes on.
+fn accepted() -> Value {
+    let mut accepted = json_of("The job goes on: follow it from the cursor", &schema("JobAnswer"));
+    accepted["headers"] = headers(&[("Location", "The job's path"), COURANT_JOB]);
+    accepted["links"] = links();
+    accepted
 }
 
 /// What one does next with a job.
