@@ -232,6 +232,7 @@ mod tests {
             "state",
             "pagesDone",
             "pagesTotal",
+            "documentPages",
             "maxAttempts",
             "attempts",
             "result",
