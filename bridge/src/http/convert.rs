@@ -113,10 +113,10 @@ pub async fn convert(State(app): State<Arc<App>>, caller: Caller, request: Reque
     if let Ok(value) = HeaderValue::from_str(&job_id) {
         headers.insert(COURANT_JOB, value);
     }
-    if let Some(wait) = preferred {
-        if let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs())) {
-            headers.insert(PREFERENCE_APPLIED, value);
-        }
+    if let Some(wait) = preferred
+        && let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
+    {
+        headers.insert(PREFERENCE_APPLIED, value);
     }
     Ok(response)
 }
