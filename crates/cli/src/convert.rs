@@ -36,11 +36,12 @@ pub async fn run(args: Convert) -> Result<ExitCode, Failure> {
         Outcome::Result(pieces) => result::write(pieces, to).await?,
         Outcome::Failed(job) => return Err(failed(&job)),
         Outcome::Unfinished(now) => {
-            let job = now.job.ok_or(Failure::Incomplete("the job"))?;
+            let SubmitJobResponse { job, cursor } = *now;
+            let job = job.ok_or(Failure::Incomplete("the job"))?;
             if args.wait.is_some() {
                 return Err(Failure::Unfinished(job.job_id));
             }
-            let job = follow(&args, job.job_id, now.cursor).await?;
+            let job = follow(&args, job.job_id, cursor).await?;
             if job.state() != JobState::Succeeded {
                 return Err(failed(&job));
             }
@@ -76,7 +77,7 @@ async fn header(args: &Convert) -> Result<ConvertDocumentHeader, Failure> {
 /// What has come of the call.
 enum Outcome {
     Result(Pieces),
-    Unfinished(SubmitJobResponse),
+    Unfinished(Box<SubmitJobResponse>),
     Failed(Box<Job>),
 }
 
@@ -99,7 +100,7 @@ async fn outcome(mut answer: Streaming<ConvertDocumentResponse>) -> Result<Outco
                 let first = futures::stream::once(async { Ok(Some(Piece::Header(header.sha256))) });
                 return Ok(Outcome::Result(first.chain(rest).boxed()));
             }
-            Some(Part::Unfinished(now)) => return Ok(Outcome::Unfinished(now)),
+            Some(Part::Unfinished(now)) => return Ok(Outcome::Unfinished(Box::new(now))),
             Some(Part::Failed(job)) => return Ok(Outcome::Failed(Box::new(job))),
             Some(Part::Submitted(_) | Part::Chunk(_)) | None => {}
         }
