@@ -25,6 +25,13 @@ pub struct Load {
 }
 
 impl Load {
+    /// So many of these jobs, as they are on average; all of them, if they are fewer.
+    pub fn share(self, jobs: u64) -> Self {
+        let jobs = jobs.min(self.jobs);
+        let part = |of: u64| (u128::from(of) * u128::from(jobs) / u128::from(self.jobs.max(1))) as u64;
+        Self { jobs, unknown: part(self.unknown), pages: part(self.pages), squares: part(self.squares) }
+    }
+
     pub fn of(pages: PagesLeft) -> Self {
         match pages.map(|pages| u64::from(pages.min(MOST_PAGES))) {
             None => Self { jobs: 1, unknown: 1, ..Self::default() },

@@ -7,12 +7,12 @@ use crate::view::order_statistic_tree::OrderStatisticTree;
 
 /// The position of a job among those of its owner.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::view::queues) struct QueueKey {
-    pub(in crate::view::queues) queued: Timestamp,
+pub struct QueueKey {
+    pub queued: Timestamp,
     /// The entry that queued it: decides between jobs of one millisecond, among which one that is tried again is the last.
     /// No two jobs have the same.
-    pub(in crate::view::queues) revision: Revision,
-    pub(in crate::view::queues) job: JobId,
+    pub revision: Revision,
+    pub job: JobId,
 }
 
 /// What one owner has waiting.
@@ -54,6 +54,6 @@ impl OwnerQueue {
     pub(super) fn before(&self, turns: u64, is_earlier: bool) -> Load {
         let load = self.jobs.load();
         let turns = turns + u64::from(is_earlier);
-        super::rotation::share(load, (turns * self.weight).saturating_sub(self.used))
+        load.share((turns * self.weight).saturating_sub(self.used))
     }
 }

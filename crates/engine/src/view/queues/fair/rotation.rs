@@ -112,7 +112,7 @@ impl Rotation {
     /// One job of each owner with one job a turn.
     pub(super) fn one_of_each(&self) -> Load {
         let all = self.by_turn.load();
-        share(all.load, all.count)
+        all.load.share(all.count)
     }
 
     /// What owners with one job a turn have before a job that comes after so many turns of each of them, and one more of those who are
@@ -120,7 +120,7 @@ impl Rotation {
     pub(super) fn before(&self, turns: u64, turn: &Place, own: Option<Load>) -> Load {
         let (all, rank) = (self.by_turn.load(), self.by_turn.below(turn));
         if turns == 0 {
-            return share(rank.load, rank.count);
+            return rank.load.share(rank.count);
         }
         let (first_left, through) = self.through(turns);
         let mut left = all;
@@ -133,7 +133,7 @@ impl Rotation {
             (u128::from(left.count) * u128::from(rank.count) / u128::from(all.count.max(1))) as u64
         };
         let mut ahead = through.load;
-        ahead += share(left.load, turns * left.count + earlier);
+        ahead += left.load.share(turns * left.count + earlier);
         ahead
     }
 
@@ -148,11 +148,4 @@ impl Rotation {
         let first = QueueKey { queued: Timestamp(i64::MIN), revision: Revision::ZERO, job: JobId::new("") };
         self.by_count.iter_from(&(jobs + 1, first)).next()
     }
-}
-
-/// So many jobs of a load, as they are on average.
-pub(super) fn share(load: Load, jobs: u64) -> Load {
-    let jobs = jobs.min(load.jobs);
-    let part = |of: u64| (u128::from(of) * u128::from(jobs) / u128::from(load.jobs.max(1))) as u64;
-    Load { jobs, unknown: part(load.unknown), pages: part(load.pages), squares: part(load.squares) }
 }
