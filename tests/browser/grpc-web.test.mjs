@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { leftOut, openBrowser, openPage, PATIENCE } from './page.mjs';
-import { fixture, Up } from './up.mjs';
+import { pages } from './pdf.mjs';
+import { Up } from './up.mjs';
 
 const root = new URL('../..', import.meta.url).pathname;
 const tool = (name) => join(root, 'tests/node_modules/.bin', name);
@@ -69,8 +70,9 @@ describe('gRPC-Web', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
 
   test('a page follows WatchJob live, from the snapshot to the end', async () => {
     const page = await open(app);
-    const job = await up.submit('alice', 'long.pdf', readFileSync(fixture('cc-by-sa-4.0/pages-120.pdf')));
     const token = up.courant('token', '--sub', 'alice');
+    // So long that it is under way when the page begins to follow it.
+    const job = await up.submit('alice', 'long.pdf', pages(3000));
     const { steps, duringWatch } = await page.evaluate(
       async ([token, job]) => {
         const steps = [];

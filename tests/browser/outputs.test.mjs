@@ -107,11 +107,11 @@ describe('outputs', { skip: leftOut, timeout: 5 * PATIENCE }, () => {
     await field.fill(`{"a": ${'['.repeat(40)}${']'.repeat(40)}}`);
     await choose(page, pdf('a.pdf', pages(1)));
     await error.filter({ hasText: /parameters/i }).waitFor();
-    await field.fill('{"mode": "fast"}');
+    await field.fill('{"ocr": "off"}');
     await error.waitFor({ state: 'detached' });
     await choose(page, pdf('a.pdf', pages(1)));
     await card(page, 'a.pdf').getByTestId('open-job').click();
-    await page.getByTestId('parameters').filter({ hasText: '"mode": "fast"' }).waitFor();
+    await page.getByTestId('parameters').filter({ hasText: '"ocr": "off"' }).waitFor();
     assert.deepEqual(page.faults, []);
   });
 });

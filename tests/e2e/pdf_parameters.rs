@@ -63,7 +63,7 @@ async fn what_cannot_be_asked_for_is_refused_with_the_path_of_the_field() -> any
         ensure!(status == 400 && body["errors"][0]["field"] == field, "{parameters}: {status} {body}");
         ensure!(submit("other", parameters).await?.0 == 201, "the parameters of other kinds are their workers' matter");
     }
-    let all = web.get("/v1/jobs?kind=pdf").await?.json()?;
+    let all = web.get("/v1/jobs?filter=kind%20%3D%20pdf").await?.json()?;
     ensure!(all["jobs"] == json!([]), "nothing is left of what was refused: {all}");
     Ok(())
 }

@@ -126,6 +126,9 @@ impl Receiver {
     }
 }
 
+/// Between looks at what has no signal: asking without a pause leaves the server, which is on the same thread, little time.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// The least waits, so that stories are quick.
 fn quick(config: &mut Config) {
     config.webhooks.webhook_allow = vec!["127.0.0.0/8".parse().unwrap()];
@@ -159,7 +162,7 @@ async fn until(world: &World, who: &str, id: &str, is_so: impl Fn(&Webhook) -> b
             if is_so(&webhook) {
                 return webhook;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
     tokio::time::timeout(PATIENCE, found).await.expect("it never was so")
@@ -282,7 +285,7 @@ async fn an_endpoint_that_keeps_failing_is_switched_off_its_owner_is_told_and_no
             {
                 return told;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
     let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
