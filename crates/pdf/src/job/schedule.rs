@@ -91,14 +91,16 @@ impl PageSchedule {
     }
 
     /// What others may do of so many pages: all that is not done, but for a part at the front. In ranges of at most
-    /// `part_pages`.
+    /// `part_pages`; nothing, where the pages are so scattered that there would be more than twice as many ranges as of pages in a
+    /// row: each costs another worker the whole document.
     pub(super) fn parts(&self, pages: u32, part_pages: u32) -> Vec<RangeInclusive<u32>> {
         let open: Vec<u32> = (1..=pages).filter(|page| !self.given.contains(page)).collect();
         let (size, mut parts) = (part_pages.max(1) as usize, Vec::new());
-        for stretch in open.get(size..).unwrap_or_default().chunk_by(|a, b| a + 1 == *b) {
+        let behind_front = open.get(size..).unwrap_or_default();
+        for stretch in behind_front.chunk_by(|a, b| a + 1 == *b) {
             parts.extend(stretch.chunks(size).map(|part| part[0]..=part[part.len() - 1]));
         }
-        parts
+        if parts.len() > 2 * behind_front.len().div_ceil(size) { Vec::new() } else { parts }
     }
 
     /// How many of so many pages are left to do.
@@ -236,6 +238,16 @@ mod tests {
         schedule.plan(1..=9, 1, 32);
         assert_eq!(all(&mut schedule), [(1, 1), (3, 4), (8, 8), (9, 9)]);
         assert!(!schedule.accept(5, &chunk(3, 8)));
+    }
+
+    #[test]
+    fn scattered_pages_are_not_offered_one_by_one() {
+        let mut schedule = PageSchedule::default();
+        schedule.leave_out((1..=2_000).filter(|page| page % 2 == 0));
+        assert_eq!((schedule.open(2_000), schedule.parts(2_000, 100)), (1_000, vec![]));
+        // All of them are this worker's then.
+        schedule.plan(1..=2_000, 1, 32);
+        assert_eq!(all(&mut schedule).len(), 1_000);
     }
 
     #[test]
